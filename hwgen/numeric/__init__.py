@@ -6,6 +6,7 @@ from hwgen.numeric.fixed_point import FixedPoint
 from hwgen.numeric.overflow import Overflow, apply_overflow
 from hwgen.numeric.rounding import (
     Rounding,
+    qonnx_name,
     round_real,
     round_shift,
     rounding_from_qonnx,
@@ -19,6 +20,7 @@ __all__ = [
     "Overflow",
     "Rounding",
     "apply_overflow",
+    "qonnx_name",
     "round_real",
     "round_shift",
     "rounding_from_qonnx",

@@ -60,6 +60,15 @@ def rounding_from_qonnx(name: str) -> Rounding:
         raise NumericError(f"rounding mode {name!r} is unknown; QONNX has {known}") from None
 
 
+def qonnx_name(rounding: Rounding) -> str:
+    """Return QONNX's name for a mode, its older spelling ROUND for ties to even."""
+    for name, known in QONNX_ROUNDING.items():
+        if known is rounding:
+            return name
+    sayable = ", ".join(sorted({mode.value for mode in QONNX_ROUNDING.values()}))
+    raise NumericError(f"rounding mode {rounding.value} has no QONNX name; use one of {sayable}")
+
+
 def round_real(x: npt.NDArray[Float], rounding: Rounding) -> npt.NDArray[Float]:
     """Round to integers, exactly, in the precision `x` comes in.
 

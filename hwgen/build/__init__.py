@@ -1,0 +1,1 @@
+"""Tool flows: from emitted Verilog to synthesis reports, vendor projects and drivers."""

@@ -1,0 +1,29 @@
+"""The vocabulary: every operator, one line each."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from hwgen.ir import Op
+from hwgen.ops import convert_lanes, fifo, matvec, requantize, table, thresholds
+
+OPERATOR_MODULES: tuple[ModuleType, ...] = (
+    matvec,
+    requantize,
+    thresholds,
+    table,
+    convert_lanes,
+    fifo,
+)
+
+OPERATORS: dict[str, type[Op]] = {
+    op.name: op
+    for op in (
+        matvec.MatVec,
+        requantize.Requantize,
+        thresholds.Thresholds,
+        table.Table,
+        convert_lanes.ConvertLanes,
+        fifo.Fifo,
+    )
+}

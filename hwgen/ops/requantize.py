@@ -1,0 +1,273 @@
+"""Affine requantization: o = clip(round((i * multiplier + offset) / 2**shift)).
+
+The finite function of fixed-point networks: bias, BatchNorm, rescaling and saturating activations
+together. A wire, a shift and a constant are special cases that cost nothing.
+
+Source: AMD/Xilinx UG1399 (quantization and overflow modes); Yao et al., HAWQ-V3, arXiv 2011.10680
+(integer-only rescaling).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from amaranth import Const, Module, Mux, Signal, Value
+
+from hwgen.cost import Resources
+from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
+from hwgen.numeric import CodeType, Rounding, round_shift
+from hwgen.numeric.signed_digits import count_digits, signed_digits
+from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
+from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
+from hwgen.rtl.adder_tree import Term, add_tree, extend, widen
+from hwgen.rtl.dot.operand import number
+from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.stream.component import StreamComponent, code_shape
+
+DEPTH = 3  # fetch, multiply and add, round and clip
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize(Op):
+    """Scale, shift, round and clip each code.
+
+    Parameters
+    ----------
+    multiplier, offset : int64 [C] or [1]
+    shift : bits dropped, >= 0
+    rounding : of the dropped bits
+    codes : interval the result is clipped to
+    pe : codes a beat
+    """
+
+    # what
+    name: ClassVar[str] = "requantize"
+    multiplier: Codes
+    offset: Codes
+    shift: int
+    rounding: Rounding
+    codes: CodeType
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        for field in ("multiplier", "offset"):
+            codes = frozen_codes(getattr(self, field), 1, f"requantize {field}")
+            object.__setattr__(self, field, codes)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Shape stays; the interval is what can come out, at most `codes`."""
+        (x,) = inputs
+        expect_channels(self.multiplier, x, self.pe, "multiplier")
+        expect_channels(self.offset, x, self.pe, "offset")
+        expect(self.shift >= 0, f"shift is {self.shift}, expected >= 0")
+        expect(not self.codes.bipolar, "codes are bipolar, expected an interval; use thresholds")
+        ends = np.array([[c.lo, c.hi] for c in x.per_channel()], dtype=np.int64)
+        scaled = self._scaled(ends.T)
+        width = CodeType.of(scaled).width
+        expect(width <= 62, f"i * multiplier + offset needs {width} bits, expected at most 62")
+        out = np.sort(self._finish(scaled), axis=0)
+        channels = tuple(CodeType(int(lo), int(hi)) for lo, hi in out.T)
+        return TensorType(x.shape, union(channels), channels)
+
+    # meaning
+    def _scaled(self, codes: Codes) -> Codes:
+        return codes * self.multiplier + self.offset
+
+    def _finish(self, scaled: Codes) -> Codes:
+        return np.clip(round_shift(scaled, self.shift, self.rounding), self.codes.lo, self.codes.hi)
+
+    def evaluate(self, *codes: Codes) -> Codes:
+        """Apply to the last axis."""
+        return self._finish(self._scaled(codes[0]))
+
+    # promise
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Codes in an input beat and in an output beat."""
+        return self.pe, self.pe
+
+    def schedule(self, *inputs: TensorType) -> Schedule:
+        """A beat a cycle."""
+        return lockstep(inputs[0], self.pe, DEPTH)
+
+    def resources(self, *inputs: TensorType) -> Resources:
+        """Predict from the digits of the multiplier, the offset adder, the rounding and the clip."""
+        (x,) = inputs
+        unit = RequantizeUnit(self, x)
+        wide, out = unit.scaled_codes.width, self.infer(x).codes.width
+        lane = Resources(ff=x.codes.width + wide + out)
+        if unit.common_multiplier is None:
+            bits = x.codes.width * CodeType.of(self.multiplier).width
+            lane += Resources(lut=wide, dsp=1) if bits > 64 else Resources(lut=1.1 * bits + wide)
+        else:
+            digits = int(count_digits(self.multiplier[:1])[0])
+            needs_offset = bool(np.any(self.offset))
+            lane += Resources(lut=max(digits - 1 + needs_offset, 0) * wide)
+        rounds = self.shift > 0 and self.rounding is not Rounding.TRN
+        clips = unit.rounded_codes != self.infer(x).codes
+        lane += Resources(lut=(out if rounds else 0) + (1.5 * out + 2 if clips else 0))
+        return lane * self.pe + memory_resources(unit.groups, self.pe * unit.word_bits)
+
+    def memory_bits(self, *inputs: TensorType) -> int:
+        """Bits of the parameters that differ between channels of a lane."""
+        unit = RequantizeUnit(self, inputs[0])
+        return unit.word_bits * inputs[0].channels if unit.groups > 1 else 0
+
+    # hardware
+    def hardware(self, *inputs: TensorType) -> StreamComponent:
+        """Return `pe` requantizers."""
+        return RequantizeUnit(self, inputs[0])
+
+
+class RequantizeUnit(ChannelPipeline):
+    """`pe` lanes of multiply, add, round, clip."""
+
+    def __init__(self, op: Requantize, x: TensorType) -> None:
+        self.op = op
+        ends = np.array([[c.lo, c.hi] for c in x.per_channel()], dtype=np.int64)
+        scaled = op._scaled(ends.T)
+        self.scaled_codes = CodeType.of(scaled)
+        self.rounded_codes = CodeType.of(round_shift(scaled, op.shift, op.rounding))
+        common = np.all(op.multiplier == op.multiplier[0])
+        self.common_multiplier = int(op.multiplier[0]) if common else None
+        self.multiplier_codes = CodeType.of(op.multiplier)
+        self.offset_codes = CodeType.of(op.offset)
+        self.channels = x.channels
+        super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of one channel's parameters."""
+        shared = self.common_multiplier is not None
+        return self.offset_codes.width + (0 if shared else self.multiplier_codes.width)
+
+    def parameter_words(self) -> tuple[list[int], int]:
+        """Return offset in the low bits, multiplier above it unless all channels share it."""
+        words = np.broadcast_to(self.offset_codes.to_bits(self.op.offset), (self.channels,))
+        packed = [int(word) for word in words]
+        if self.common_multiplier is None:
+            factors = self.multiplier_codes.to_bits(self.op.multiplier)
+            packed = [
+                low | int(high) << self.offset_codes.width
+                for low, high in zip(packed, factors, strict=True)
+            ]
+        return packed, self.word_bits
+
+    def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
+        """Multiply and add; then round and clip."""
+        width = self.scaled_codes.width
+        offset = number(word[: self.offset_codes.width], self.offset_codes)
+        wide_offset = extend(offset, self.offset_codes.signed, width)
+        value = number(x, self.i_codes)
+        if self.common_multiplier is None:
+            factor = number(word[self.offset_codes.width :], self.multiplier_codes)
+            full = value * factor
+            product = extend(full, full.shape().signed, width)
+        else:
+            product = self._constant_product(m, k, value, width)
+        scaled = Signal(code_shape(self.scaled_codes), name=f"scaled{k}")
+        result = Signal(code_shape(self.o_codes), name=f"result{k}")
+        with m.If(advance):
+            m.d.sync += [
+                scaled.eq((product + wide_offset)[:width]),
+                result.eq(self._clip(self._round(m, k, scaled))),
+            ]
+        return result
+
+    def _constant_product(self, m: Module, k: int, value: Value, width: int) -> Value:
+        codes = CodeType(self.i_codes.lo, self.i_codes.hi)
+        assert self.common_multiplier is not None
+        terms = [
+            Term(value, codes, shift, negative)
+            for shift, negative in signed_digits(self.common_multiplier)
+        ]
+        return widen(add_tree(m, terms, f"product{k}"), width)
+
+    def _round(self, m: Module, k: int, scaled: Signal) -> Value:
+        shift, mode = self.op.shift, self.op.rounding
+        if shift == 0:
+            return scaled
+        floor = scaled[shift:].as_signed() if self.scaled_codes.signed else scaled[shift:]
+        if shift >= len(scaled):
+            floor = scaled[-1].as_signed() if self.scaled_codes.signed else Const(0, 1)
+        increment = self._increment(scaled, floor)
+        if mode is Rounding.TRN:
+            return floor
+        codes = self.rounded_codes
+        rounded = Signal(code_shape(codes), name=f"rounded{k}")
+        wide = extend(floor, self.scaled_codes.signed, codes.width)
+        m.d.comb += rounded.eq((wide + extend(increment, False, codes.width))[: codes.width])
+        return rounded
+
+    def _increment(self, scaled: Signal, floor: Value) -> Value:
+        """Copy `numeric.rounding_increment` in gates."""
+        shift = self.op.shift
+        negative = scaled[-1] if self.scaled_codes.signed else Const(0, 1)
+        dropped = extend(scaled, self.scaled_codes.signed, shift)
+        half, rest = dropped[-1], dropped[:-1].any() if shift > 1 else Const(0, 1)
+        inexact, above, tie = half | rest, half & rest, half & ~rest
+        return {
+            Rounding.TRN: Const(0, 1),
+            Rounding.CEIL: inexact,
+            Rounding.TRN_ZERO: inexact & negative,
+            Rounding.UP: inexact & ~negative,
+            Rounding.RND: half,
+            Rounding.RND_MIN_INF: above,
+            Rounding.RND_INF: above | (tie & ~negative),
+            Rounding.RND_ZERO: above | (tie & negative),
+            Rounding.RND_CONV: above | (tie & floor[0]),
+        }[self.op.rounding]
+
+    def _clip(self, value: Value) -> Value:
+        lo, hi, reach = self.op.codes.lo, self.op.codes.hi, self.rounded_codes
+        width = self.o_codes.width
+        clipped = extend(value, reach.signed, width)
+        if reach.hi > hi:
+            clipped = Mux(value > hi, Const(hi & ((1 << width) - 1), width), clipped)
+        if reach.lo < lo:
+            clipped = Mux(value < lo, Const(lo & ((1 << width) - 1), width), clipped)
+        return clipped
+
+
+def _cases() -> tuple[Case, ...]:
+    per_channel, offsets = integers((6,), -20, 20), integers((6,), -99, 99)
+    one = np.array([1])
+    cases = [
+        Case(
+            Requantize(per_channel, offsets, 4, mode, CodeType(-8, 7), pe=pe), (vector(6, -50, 49),)
+        )
+        for mode, pe in zip(Rounding, (1, 2, 3, 6, 1, 2, 3, 6, 1), strict=True)
+    ]
+    cases += [
+        Case(Requantize(one, one * 0, 3, mode, CodeType(0, 15), pe=2), (vector(4, -200, 200),))
+        for mode in Rounding
+    ]
+    cases += [
+        Case(Requantize(one, one * 0, 0, Rounding.TRN, CodeType(-9, 9)), (vector(3, -9, 9),)),
+        Case(Requantize(one * 5, one * 3, 9, Rounding.RND, CodeType(-4, 4)), (vector(3, -9, 9),)),
+        Case(Requantize(one * -7, one, 2, Rounding.RND_CONV, CodeType(-4, 4)), (vector(2, 0, 9),)),
+        Case(Requantize(one * 0, one * 3, 0, Rounding.TRN, CodeType(3, 3)), (vector(2, 0, 9),)),
+        Case(Requantize(one * 3, one, 1, Rounding.RND, CodeType(-4, 4)), (bipolar_vector(4),)),
+        Case(
+            Requantize(one * 77, offsets[:4], 6, Rounding.UP, CodeType(0, 63), pe=2),
+            (TensorType((2, 2, 4), CodeType(-20, 90)),),
+        ),
+    ]
+    return tuple(cases)
+
+
+CASES = _cases()
+REJECTS = (
+    Reject(
+        Requantize(np.array([1, 2]), np.array([0]), 1, Rounding.TRN, CodeType(0, 3)),
+        (vector(3, 0, 9),),
+        "multiplier for 2 channels, expected 1 or 3",
+    ),
+    Reject(
+        Requantize(np.array([1]), np.array([0]), -1, Rounding.TRN, CodeType(0, 3)),
+        (vector(3, 0, 9),),
+        "shift is -1, expected >= 0",
+    ),
+)

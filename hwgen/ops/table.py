@@ -1,0 +1,161 @@
+"""Table: any function of a code, one entry for each code that can occur.
+
+The finite function of last resort, and of every curved activation (sigmoid, tanh, GELU).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from amaranth import Cat, Module, Signal, Value
+
+from hwgen.cost import Resources
+from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes
+from hwgen.numeric import CodeType
+from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
+from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
+from hwgen.rtl.adder_tree import extend
+from hwgen.rtl.dot.operand import number
+from hwgen.rtl.memory import constant_memory, memory_resources
+from hwgen.rtl.stream.component import StreamComponent, code_shape
+
+DEPTH = 2  # subtract the lowest code, look up
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Op):
+    """Look each code up.
+
+    Parameters
+    ----------
+    contents : int64 [C or 1, size], the result for code lo, lo + 1, ...
+    lo : the code of the first entry
+    codes : type of the entries
+    pe : codes a beat
+    """
+
+    # what
+    name: ClassVar[str] = "table"
+    contents: Codes
+    lo: int
+    codes: CodeType
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contents", frozen_codes(self.contents, 2, "table contents"))
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Shape stays; the type is `codes`."""
+        (x,) = inputs
+        expect_channels(self.contents, x, self.pe, "contents")
+        end = self.lo + self.contents.shape[1] - 1
+        expect(
+            self.lo <= x.codes.lo and x.codes.hi <= end,
+            f"table covers {self.lo}..{end}, expected to cover the input's {x.codes}",
+        )
+        expect(self.codes.contains(self.contents), f"an entry is not one of {self.codes}")
+        return TensorType(x.shape, self.codes)
+
+    # meaning
+    def evaluate(self, *codes: Codes) -> Codes:
+        """Apply to the last axis."""
+        index = codes[0] - self.lo
+        channel = np.arange(self.contents.shape[0])
+        return self.contents[np.broadcast_to(channel, index.shape), index]
+
+    # promise
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Codes in an input beat and in an output beat."""
+        return self.pe, self.pe
+
+    def schedule(self, *inputs: TensorType) -> Schedule:
+        """A beat a cycle."""
+        return lockstep(inputs[0], self.pe, DEPTH)
+
+    def resources(self, *inputs: TensorType) -> Resources:
+        """Predict `pe` memories and the subtraction."""
+        (x,) = inputs
+        unit = TableUnit(self, x)
+        lane = memory_resources(unit.depth_words, self.codes.width)
+        return (lane + Resources(lut=x.codes.width, ff=2 * x.codes.width)) * self.pe
+
+    def memory_bits(self, *inputs: TensorType) -> int:
+        """Bits of all copies of the entries."""
+        unit = TableUnit(self, inputs[0])
+        return unit.depth_words * self.codes.width * self.pe
+
+    # hardware
+    def hardware(self, *inputs: TensorType) -> StreamComponent:
+        """Return `pe` memories."""
+        return TableUnit(self, inputs[0])
+
+
+class TableUnit(ChannelPipeline):
+    """One memory a lane; the address is the channel group above the code."""
+
+    def __init__(self, op: Table, x: TensorType) -> None:
+        self.op = op
+        self.index_bits = max((op.contents.shape[1] - 1).bit_length(), 1)
+        self.per_channel = op.contents.shape[0] > 1
+        super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
+
+    @property
+    def depth_words(self) -> int:
+        """Words of one lane's memory."""
+        return (self.groups if self.per_channel else 1) << self.index_bits
+
+    def lane_words(self, k: int) -> list[int]:
+        """Return the memory of lane `k`; addresses no code reaches repeat the last entry."""
+        rows = self.op.contents[k :: self.pe] if self.per_channel else self.op.contents
+        padding = (1 << self.index_bits) - rows.shape[1]
+        padded = np.pad(rows, ((0, 0), (0, padding)), mode="edge")
+        return [int(word) for word in self.o_codes.to_bits(padded).ravel()]
+
+    def parameter_words(self) -> tuple[list[int], int]:
+        """Return the channel group of each channel: the upper address bits."""
+        width = max((self.groups - 1).bit_length(), 1)
+        return [c // self.pe for c in range(self.groups * self.pe)], width
+
+    def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
+        """Subtract, look up."""
+        index = Signal(self.index_bits, name=f"index{k}")
+        value = extend(number(x, self.i_codes), self.i_codes.lo < 0, self.index_bits)
+        m.d.comb += index.eq((value - self.op.lo)[: self.index_bits])
+        address = Cat(index, word) if self.per_channel and self.groups > 1 else index
+        width = self.o_codes.width
+        entry = constant_memory(m, self.lane_words(k), width, address, advance, f"table{k}")
+        result = Signal(code_shape(self.o_codes), name=f"result{k}")
+        m.d.comb += result.eq(entry)
+        return result
+
+
+def _cases() -> tuple[Case, ...]:
+    entries = integers((6, 20), -9, 9)
+    binary = integers((1, 8), -1, 1, step=2)
+    cases = [
+        Case(Table(entries, -10, CodeType(-9, 9), pe=pe), (vector(6, -10, 9),))
+        for pe in (1, 2, 3, 6)
+    ]
+    cases += [
+        Case(Table(entries[:1], -10, CodeType(-9, 9), pe=2), (vector(6, -7, 3),)),
+        Case(Table(binary, 0, CodeType.binary(), pe=2), (vector(4, 0, 7),)),
+        Case(Table(entries[:1, :3] + 9, -1, CodeType(0, 18)), (bipolar_vector(3),)),
+        Case(
+            Table(entries[:2, :16] + 9, 3, CodeType(0, 18)), (TensorType((3, 2), CodeType(3, 18)),)
+        ),
+        Case(Table(entries[:1, :1] * 0 + 4, 0, CodeType(4, 4)), (vector(2, 0, 0),)),
+    ]
+    return tuple(cases)
+
+
+CASES = _cases()
+REJECTS = (
+    Reject(
+        Table(integers((1, 4), 0, 3), 0, CodeType(0, 3)),
+        (vector(3, -1, 3),),
+        "table covers 0..3, expected to cover the input's -1..3",
+    ),
+)

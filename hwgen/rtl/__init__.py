@@ -1,0 +1,1 @@
+"""Hardware components that operators share: streams, adders, dot-product kernels, AXI."""

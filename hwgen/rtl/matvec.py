@@ -1,0 +1,207 @@
+"""The two shapes of a matrix-vector unit: folded over weight memories, and unrolled to constants.
+
+Both are sized from exact intervals; sums wrap in the width of the result, so partial sums need no
+extra bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.memory import Memory
+
+from hwgen.cost import Resources
+from hwgen.ir import Codes, TensorType
+from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
+from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.memory import constant_memory, pack
+from hwgen.rtl.stream.component import StreamComponent, code_shape
+from hwgen.rtl.stream.pipeline import Pipeline
+
+FOLDED_LEVELS_PER_STAGE = 2
+# A register behind every adder: they share the slice, and synthesis cannot merge two carry
+# chains into something larger.
+CONSTANT_LEVELS_PER_STAGE = 1
+
+
+def folded_depth(kernel: DotKernel, simd: int) -> int:
+    """Cycles from a step to the output transfer: fetch, kernel, adder tree, accumulate."""
+    terms = simd * kernel.summands_per_lane()
+    return 1 + kernel.stages + tree_latency(terms, FOLDED_LEVELS_PER_STAGE) + 1
+
+
+class FoldedMatVec(StreamComponent):
+    """`pe` dot products of `simd` inputs a cycle; weights come from a memory.
+
+    The first pass over a vector takes it from the stream and keeps it; later passes reread it.
+    """
+
+    def __init__(
+        self,
+        kernel: DotKernel,
+        weights: Codes,
+        pe: int,
+        simd: int,
+        inputs: TensorType,
+        outputs: TensorType,
+    ) -> None:
+        self.kernel, self.weights, self.pe, self.simd = kernel, weights, pe, simd
+        self.row_folds = weights.shape[0] // pe
+        self.column_folds = weights.shape[1] // simd
+        super().__init__(inputs.codes, simd, outputs.codes, pe)
+
+    def weight_words(self) -> list[int]:
+        """Return the memory: a word a step, `pe` rows of `simd` encoded weights, row 0 lowest."""
+        encoded = self.kernel.encode(self.weights)
+        grid = encoded.reshape(self.row_folds, self.pe, self.column_folds, self.simd)
+        steps = grid.transpose(0, 2, 1, 3).reshape(self.row_folds * self.column_folds, -1)
+        return [pack(step.tolist(), self.kernel.weight_bits) for step in steps]
+
+    def elaborate(self, platform: object) -> Module:
+        """Sequencer, fetch, dot products, accumulators."""
+        m = Module()
+        advance, step = Signal(), Signal()
+        column = Signal(range(max(self.column_folds, 2)))
+        row_pass = Signal(range(max(self.row_folds, 2)))
+        first_pass, first_column, last_column = Signal(), Signal(), Signal()
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            first_pass.eq(row_pass == 0),
+            first_column.eq(column == 0),
+            last_column.eq(column == self.column_folds - 1),
+            self.i.ready.eq(advance & first_pass),
+            step.eq(advance & (self.i.valid | ~first_pass)),
+        ]
+        with m.If(step):
+            m.d.sync += column.eq(Mux(last_column, 0, column + 1))
+            with m.If(last_column):
+                m.d.sync += row_pass.eq(Mux(row_pass == self.row_folds - 1, 0, row_pass + 1))
+        beat = self._fetch(m, advance, step, first_pass, column)
+        word = self._weights(m, advance, step)
+        flags = Cat(step, first_column, last_column)
+        self._rows(m, advance, beat, word, flags)
+        return m
+
+    def _fetch(
+        self, m: Module, advance: Signal, step: Signal, first_pass: Signal, column: Signal
+    ) -> Signal:
+        """Register the input beat of this step: from the stream, or from the kept vector."""
+        incoming = self.i.payload.as_value()
+        beat = Signal(len(incoming))
+        source: Value = incoming
+        if self.row_folds > 1 and self.column_folds == 1:
+            kept = Signal(len(incoming))
+            with m.If(step & first_pass):
+                m.d.sync += kept.eq(incoming)
+            source = Mux(first_pass, incoming, kept)
+        elif self.row_folds > 1:
+            m.submodules.vector = vector = Memory(
+                shape=len(incoming), depth=self.column_folds, init=[]
+            )
+            write, read = vector.write_port(), vector.read_port(domain="comb")
+            m.d.comb += [
+                write.addr.eq(column),
+                write.data.eq(incoming),
+                write.en.eq(step & first_pass),
+                read.addr.eq(column),
+            ]
+            source = Mux(first_pass, incoming, read.data)
+        with m.If(advance):
+            m.d.sync += beat.eq(source)
+        return beat
+
+    def _weights(self, m: Module, advance: Signal, step: Signal) -> Value:
+        words = self.weight_words()
+        address = Signal(range(max(len(words), 2)))
+        with m.If(step):
+            m.d.sync += address.eq(Mux(address == len(words) - 1, 0, address + 1))
+        width = self.pe * self.simd * self.kernel.weight_bits
+        return constant_memory(m, words, width, address, advance, "weights")
+
+    def _rows(self, m: Module, advance: Signal, beat: Signal, word: Value, flags: Value) -> None:
+        kernel, bits = self.kernel, self.kernel.weight_bits
+        latency = folded_depth(kernel, self.simd) - 1
+        for stage in range(latency):
+            held = Signal(3, name=f"flags_s{stage + 1}")
+            with m.If(advance):
+                m.d.sync += held.eq(flags)
+            flags = held
+        valid, first, last = flags[0], flags[1], flags[2]
+        code_bits = self.i_codes.width
+        x = [beat[k * code_bits : (k + 1) * code_bits] for k in range(self.simd)]
+        for row in range(self.pe):
+            begin = row * self.simd
+            words = [word[(begin + k) * bits : (begin + k + 1) * bits] for k in range(self.simd)]
+            terms = kernel.summands(m, x, words, f"row{row}", advance)
+            total = add_tree(m, terms, f"row{row}_sum", advance, FOLDED_LEVELS_PER_STAGE)
+            self._accumulate(m, advance, total, row, valid, first)
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(valid & last)
+
+    def _accumulate(
+        self, m: Module, advance: Signal, total: Term, row: int, valid: Value, first: Value
+    ) -> None:
+        width = self.o_codes.width
+        start = Const(self.kernel.per_input * self.weights.shape[1], width)
+        gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
+        accumulator = Signal(width, name=f"row{row}_accumulator")
+        previous = Mux(first, start, accumulator) if self.column_folds > 1 else start
+        with m.If(advance & valid):
+            m.d.sync += accumulator.eq((previous + widen(gained, width))[:width])
+        m.d.comb += self.o.payload[row].eq(accumulator)
+
+
+class ConstantMatVec(Pipeline):
+    """The whole matrix at once: every weight is wired into an adder tree of its row."""
+
+    def __init__(
+        self, kernel: DotKernel, weights: Codes, inputs: TensorType, outputs: TensorType
+    ) -> None:
+        self.kernel, self.weights = kernel, weights
+        self.depth = self.depth_of(kernel, weights)
+        super().__init__(inputs.codes, weights.shape[1], outputs.codes, weights.shape[0])
+
+    @staticmethod
+    def depth_of(kernel: DotKernel, weights: Codes) -> int:
+        """Cycles through the input register, the deepest row's tree and the output register."""
+        most = max(kernel.constant_terms(row) for row in weights)
+        return 1 + tree_latency(most, CONSTANT_LEVELS_PER_STAGE) + 1
+
+    @staticmethod
+    def resources_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
+        """Predict an adder for every term but one of each row; sums grow from input to result."""
+        total = Resources()
+        input_bits = kernel.inputs.width
+        for row, codes in zip(weights, outputs.per_channel(), strict=True):
+            adders = max(kernel.constant_terms(row) - 1, 0)
+            mean = (input_bits + 2 + 0.35 * max(codes.width - input_bits, 0)) if adders else 0
+            total += Resources(lut=adders * mean + codes.width, ff=adders * mean + codes.width)
+        return total + Resources(ff=weights.shape[1] * input_bits)
+
+    def datapath(
+        self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value
+    ) -> Sequence[Value]:
+        """Input register, one tree a row, output register."""
+        x = []
+        for k, lane in enumerate(lanes):
+            held = Signal(len(lane), name=f"x{k}")
+            with m.If(advance):
+                m.d.sync += held.eq(lane)
+            x.append(held)
+        return [self._row(m, x, k, advance) for k in range(self.weights.shape[0])]
+
+    def _row(self, m: Module, x: Sequence[Value], index: int, advance: Signal) -> Value:
+        row = self.weights[index]
+        terms = self.kernel.constant_summands(x, row)
+        total = add_tree(m, terms, f"row{index}_sum", advance, CONSTANT_LEVELS_PER_STAGE)
+        spent = tree_latency(len(terms), CONSTANT_LEVELS_PER_STAGE)
+        total = delay(m, total, f"row{index}_sum", self.depth - 2 - spent, advance)
+        gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
+        offset = self.kernel.per_input * len(row)
+        width = self.o_codes.width
+        result = Signal(code_shape(self.o_codes), name=f"row{index}")
+        value = widen(gained, width)
+        with m.If(advance):
+            m.d.sync += result.eq((value + Const(offset, width))[:width] if offset else value)
+        return result

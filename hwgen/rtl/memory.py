@@ -1,0 +1,51 @@
+"""Read-only memories of constants, and what a memory costs on a 6-input LUT device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth import Const, Module, Signal, Value
+from amaranth.lib.memory import Memory
+
+from hwgen.cost import Resources
+
+# Deeper or wider than that, synthesizers prefer block RAM to LUTs.
+DISTRIBUTED_BITS = 4096
+
+
+def constant_memory(
+    m: Module, words: Sequence[int], width: int, address: Value, advance: Value, name: str
+) -> Value:
+    """Return words[address] one cycle later; a plain constant when all words agree.
+
+    Parameters
+    ----------
+    words : unsigned, each below 2**width
+    advance : the output register loads while this is high
+    """
+    if all(word == words[0] for word in words):
+        return Const(words[0], width)
+    memory = Memory(shape=width, depth=len(words), init=list(words))
+    m.submodules[name] = memory
+    port = memory.read_port()
+    word = Signal(width, name=f"{name}_word")
+    m.d.comb += [port.addr.eq(address), port.en.eq(advance), word.eq(port.data)]
+    return word
+
+
+def pack(words: Sequence[int], width: int) -> int:
+    """Return `words` side by side, the first in the low bits."""
+    packed = 0
+    for k, word in enumerate(words):
+        packed |= int(word) << (k * width)
+    return packed
+
+
+def memory_resources(depth: int, width: int, distributed: bool = False) -> Resources:
+    """Predict a memory: LUTs when small or `distributed`, else 36-Kbit block RAMs of 72 x 512."""
+    if depth <= 1:
+        return Resources(ff=width)
+    if distributed or depth * width <= DISTRIBUTED_BITS:
+        # A LUT holds 64 words of one bit; the multiplexers behind deeper ones are not counted.
+        return Resources(lut=width * -(-depth // 64), ff=width)
+    return Resources(bram36=0.5 * max(-(-width // 36) * -(-depth // 512), 1))

@@ -1,0 +1,1 @@
+"""Ready/valid plumbing: the contract, pipelines, register slices."""
