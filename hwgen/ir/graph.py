@@ -21,6 +21,8 @@ from hwgen.numeric import Rounding, round_real
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
+PREPARE = {"add": np.add, "multiply": np.multiply, "divide": np.divide}
+
 Scale = tuple[float, ...]  # one number, or one per channel: real = scale * code
 
 
@@ -34,6 +36,8 @@ class Input:
     type : shape and interval of the codes on the wire
     scale : real value of code 1
     rounding : how the host turns real numbers into codes
+    zero_point : added before rounding and taken off the code again
+    prepare : what the model does to real numbers first, as (name in PREPARE, float32 constant)
     source : the input's name in the model file
     """
 
@@ -41,6 +45,8 @@ class Input:
     type: TensorType
     scale: float = 1.0
     rounding: Rounding = Rounding.RND_CONV
+    zero_point: int = 0
+    prepare: tuple[tuple[str, float], ...] = ()
     source: str = ""
 
     def quantize(self, frames: npt.ArrayLike) -> Codes:
@@ -48,10 +54,13 @@ class Input:
         real = np.asarray(frames, dtype=np.float32)
         if not np.isfinite(real).all():
             raise IRError(f"input {self.name}: NaN or infinity cannot be quantized")
+        for name, constant in self.prepare:
+            real = PREPARE[name](real, np.float32(constant))
         codes = self.type.codes
         if codes.bipolar:
             return np.where(real >= 0, 1, -1).astype(np.int64)
-        rounded = round_real(real / np.float32(self.scale), self.rounding)
+        shifted = real / np.float32(self.scale) + np.float32(self.zero_point)
+        rounded = round_real(shifted, self.rounding).astype(np.float64) - self.zero_point
         return np.clip(rounded, codes.lo, codes.hi).astype(np.int64)
 
 
@@ -161,4 +170,5 @@ class Graph:
 
     def dequantize(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the real numbers that output `codes` stand for."""
-        return codes * np.array(self.scale_of(self.outputs[0]))
+        scale = np.array(self.scale_of(self.outputs[0]), dtype=np.float64)
+        return np.multiply(codes, scale, dtype=np.float64)

@@ -43,13 +43,25 @@ class Schedule:
         """Cycles from the first input transfer to the last output transfer of a lone frame."""
         return int(np.flatnonzero(self.gives)[-1]) + self.depth
 
-    def outputs(self, arrivals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the cycle of each output transfer, given that of each input beat's offer.
+    def steps(self, arrivals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the cycle of each step of consecutive frames, given that of each beat's offer.
 
         Steps happen in order, at most one a cycle, a taking step not before its beat is there.
+
+        Parameters
+        ----------
+        arrivals : cycles, ascending; a whole number of frames
         """
-        steps = np.arange(len(self.takes), dtype=np.int64)
-        earliest = np.full(len(steps), np.iinfo(np.int64).min // 2, dtype=np.int64)
-        earliest[self.takes] = arrivals
-        at = steps + np.maximum.accumulate(earliest - steps)
-        return at[self.gives] + self.depth
+        frames = len(arrivals) // int(self.takes.sum())
+        order = np.arange(frames * len(self.takes), dtype=np.int64)
+        earliest = np.full(len(order), np.iinfo(np.int64).min // 2, dtype=np.int64)
+        earliest[np.tile(self.takes, frames)] = arrivals
+        return order + np.maximum.accumulate(earliest - order)
+
+    def taken(self, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the cycle of each input transfer among `steps`."""
+        return steps[np.tile(self.takes, len(steps) // len(self.takes))]
+
+    def given(self, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the cycle of each output transfer that `steps` lead to."""
+        return steps[np.tile(self.gives, len(steps) // len(self.gives))] + self.depth

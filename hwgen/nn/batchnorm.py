@@ -24,7 +24,7 @@ class BatchNorm1d(nn.BatchNorm1d):
 
     Parameters
     ----------
-    num_features, eps, momentum, affine : as torch.nn.BatchNorm1d; running statistics are always kept
+    num_features, eps, momentum, affine : as torch.nn.BatchNorm1d; running statistics are kept
     scale, bias : how the two constants of eval mode are quantized
     output : how the result is quantized; None leaves it exact, for an activation that follows
     """

@@ -31,7 +31,7 @@ class BinaryQuantizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return +1 where x >= 0, else -1."""
-        value: Tensor = _ClippedSign.apply(x)
+        value: Tensor = _ClippedSign.apply(x)  # type: ignore[no-untyped-call]
         return value
 
     def codes(self, x: Tensor) -> npt.NDArray[np.int64]:

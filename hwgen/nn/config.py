@@ -13,6 +13,7 @@ from hwgen.errors import NumericError
 from hwgen.numeric import Overflow, Rounding
 
 MAX_BIT_WIDTH = 24  # float32 holds every integer up to 2**24, so every code is exact in training
+MAX_FRAC = 60  # keeps every scale, and its product with a code, a normal float32
 MAX_KHOT_BIT_WIDTH = 16  # the projection is a table of 2**(bit_width - 1) entries
 
 
@@ -52,6 +53,10 @@ class FixedPointConfig:
             raise NumericError(
                 f"FixedPointConfig: calibration_batches is {self.calibration_batches}, expected "
                 ">= 1; give frac= to go without calibration"
+            )
+        if self.frac is not None and abs(self.frac) > MAX_FRAC:
+            raise NumericError(
+                f"FixedPointConfig: frac is {self.frac}, expected -{MAX_FRAC}..{MAX_FRAC}"
             )
 
 
@@ -97,6 +102,7 @@ class KHotConfig:
             )
         if self.k < 1:
             raise NumericError(f"KHotConfig: k is {self.k}, expected at least 1")
+        self.fixed_point()  # the rest is checked there
 
     def fixed_point(self) -> FixedPointConfig:
         """Return the fixed-point format the K-hot codes live in: symmetric, signed."""

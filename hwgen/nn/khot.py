@@ -60,11 +60,15 @@ def khot_projection(magnitude_bits: int, k: int, variant: KHotVariant) -> npt.ND
     if variant is KHotVariant.GREEDY:
         greedy = np.array([_greedy(int(m), k) for m in magnitudes], dtype=np.int64)
         # Rounding up in the logarithm may step past the largest code; fall back to a level below.
-        return np.minimum(greedy, greedy[greedy < magnitudes.size].max())
+        below: npt.NDArray[np.int64] = np.minimum(greedy, greedy[greedy < magnitudes.size].max())
+        return below
     signed = variant is KHotVariant.SIGNED_DIGIT
-    levels = np.array([m for m in magnitudes if terms_needed(int(m), signed) <= k])
+    levels: npt.NDArray[np.int64] = np.array(
+        [m for m in magnitudes if terms_needed(int(m), signed) <= k], dtype=np.int64
+    )
     distance = np.abs(magnitudes[:, None] - levels[None, :])
-    return levels[distance.argmin(axis=1)]
+    nearest: npt.NDArray[np.int64] = levels[distance.argmin(axis=1)]
+    return nearest
 
 
 def terms_needed(magnitude: int, signed_digits: bool) -> int:

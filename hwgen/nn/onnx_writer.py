@@ -1,6 +1,6 @@
 """`OnnxWriter`: collects QONNX nodes and writes the file, the same bytes every time.
 
-Used by `export.py`, which knows the layers; this part only knows ONNX.
+Used by `lowering.py`, which knows the layers; this part only knows ONNX.
 
 Source: QONNX operators Quant and BipolarQuant, domain qonnx.custom_op.general, version 1.
 """
@@ -21,19 +21,21 @@ import hwgen
 from hwgen.errors import ExportError
 from hwgen.nn.binary import BinaryQuantizer
 from hwgen.nn.layers import Quantizer
-from hwgen.numeric import Overflow, qonnx_name
+from hwgen.nn.quantizer import FixedPointQuantizer
+from hwgen.numeric import Overflow, Rounding, qonnx_name
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
-OPSET = 17  # the newest whose IR version (8) every executor in use accepts
+OPSET = 17  # with IR version 8: accepted by every executor in use
 IR_VERSION = 8
 BATCH = "N"
+INPUT, OUTPUT = "input", "output"
 
 Shape = tuple[int, ...]  # without the batch
 
 
 @dataclass
 class OnnxWriter:
-    """A graph under construction; tensors are float32 and named after the module that makes them."""
+    """A chain of nodes under construction; tensors are float32, named after what makes them."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
@@ -41,8 +43,9 @@ class OnnxWriter:
 
     def constant(self, name: str, values: npt.ArrayLike) -> str:
         """Add an initializer and return its name."""
-        array = np.asarray(values, dtype=np.float32)
-        self.initializers.append(numpy_helper.from_array(array, name))
+        # Adding zero turns -0.0 into 0.0: equal files for equal numbers.
+        array = np.asarray(values, dtype=np.float32) + np.float32(0.0)
+        self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
     def node(
@@ -52,28 +55,54 @@ class OnnxWriter:
         inputs: list[str],
         shape: Shape,
         *,
-        batched: bool = True,
         domain: str = "",
+        batched: bool = True,
         **attributes: int | str,
     ) -> str:
-        """Add a node with one output, named like the node, and return that name."""
+        """Add a node with one output and return the output's name."""
         output = f"{name}.out"
-        made = helper.make_node(op_type, inputs, [output], name=name, domain=domain, **attributes)
-        self.nodes.append(made)
-        full = [BATCH, *shape] if batched else list(shape)
-        self.value_infos.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, full))
+        self.nodes.append(
+            helper.make_node(op_type, inputs, [output], name=name, domain=domain, **attributes)
+        )
+        axes = [BATCH, *shape] if batched else list(shape)
+        self.value_infos.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, axes))
         return output
 
-    def quantize(
-        self, quantizer: Quantizer, name: str, source: str, shape: Shape, *, batched: bool = True
-    ) -> str:
-        """Add the Quant or BipolarQuant node that computes what `quantizer` does."""
+    def quantize(self, quantizer: Quantizer, name: str, source: str, shape: Shape) -> str:
+        """Add the node that does to `source` what `quantizer` does."""
         if isinstance(quantizer, BinaryQuantizer):
-            scale = self.constant(f"{name}.scale", 1.0)
-            inputs = [source, scale]
-            return self.node(
-                "BipolarQuant", name, inputs, shape, batched=batched, domain=QONNX_DOMAIN
-            )
+            return self._bipolar_quant(name, source, shape, batched=True)
+        return self._quant(
+            quantizer, name, source, shape, rounding=quantizer.config.rounding, batched=True
+        )
+
+    def quantized_constant(
+        self, quantizer: Quantizer, name: str, values: npt.NDArray[np.float64]
+    ) -> str:
+        """Add values that lie on the quantizer's grid, and the node that says which grid it is."""
+        source = self.constant(name, values)
+        if isinstance(quantizer, BinaryQuantizer):
+            return self._bipolar_quant(f"{name}_quant", source, values.shape, batched=False)
+        # Numbers on the grid round to themselves in any mode; the usual one is understood anywhere.
+        mode = Rounding.RND_CONV
+        return self._quant(
+            quantizer, f"{name}_quant", source, values.shape, rounding=mode, batched=False
+        )
+
+    def _bipolar_quant(self, name: str, source: str, shape: Shape, *, batched: bool) -> str:
+        inputs = [source, self.constant(f"{name}.scale", 1.0)]
+        return self.node("BipolarQuant", name, inputs, shape, domain=QONNX_DOMAIN, batched=batched)
+
+    def _quant(
+        self,
+        quantizer: FixedPointQuantizer,
+        name: str,
+        source: str,
+        shape: Shape,
+        *,
+        rounding: Rounding,
+        batched: bool,
+    ) -> str:
         config = quantizer.config
         inputs = [
             source,
@@ -86,48 +115,43 @@ class OnnxWriter:
             name,
             inputs,
             shape,
-            batched=batched,
             domain=QONNX_DOMAIN,
+            batched=batched,
             signed=int(config.signed),
             narrow=int(config.signed and config.overflow is Overflow.SAT_SYM),
-            rounding_mode=qonnx_name(config.rounding),
+            rounding_mode=qonnx_name(rounding),
         )
 
-    def write(self, path: Path, input_shape: Shape, output: str, output_shape: Shape) -> None:
-        """Check the model and put it at `path` in one step: whole or not at all."""
-        graph_input = helper.make_tensor_value_info(
-            "input", TensorProto.FLOAT, [BATCH, *input_shape]
-        )
-        # The last node's tensor becomes the output; executors expect it in one list only.
-        self.nodes[-1].output[0] = "output"
+    def model(self, input_shape: Shape, output_shape: Shape) -> onnx.ModelProto:
+        """Return the checked model; the last node's result is its output."""
+        last = self.nodes[-1].output[0]
+        self.nodes[-1].output[0] = OUTPUT
         graph = helper.make_graph(
             self.nodes,
             "hwgen",
-            [graph_input],
-            [helper.make_tensor_value_info("output", TensorProto.FLOAT, [BATCH, *output_shape])],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, *input_shape])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, *output_shape])],
             initializer=self.initializers,
-            value_info=[info for info in self.value_infos if info.name != output],
+            value_info=[info for info in self.value_infos if info.name != last],
         )
         model = helper.make_model(
             graph,
             ir_version=IR_VERSION,
-            opset_imports=[
-                helper.make_opsetid("", OPSET),
-                helper.make_opsetid(QONNX_DOMAIN, 1),
-            ],
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(QONNX_DOMAIN, 1)],
             producer_name="hwgen",
             producer_version=hwgen.__version__,
         )
         onnx.checker.check_model(model, full_check=True)
-        _write_atomically(path, model.SerializeToString(deterministic=True))
+        return model
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, model: onnx.ModelProto) -> None:
+    """Put `model` at `path` in one step: a reader finds the old file or the whole new one."""
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.write(model.SerializeToString(deterministic=True))
         # mkstemp makes private files; a model is as readable as any other file.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

@@ -22,11 +22,9 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from hwgen.errors import NumericError
-from hwgen.nn.config import FixedPointConfig
+from hwgen.nn.config import MAX_FRAC, FixedPointConfig
 from hwgen.nn.rounding import overflow_tensor, round_tensor
 from hwgen.numeric import FixedPoint, Overflow
-
-MAX_FRAC = 60  # keeps every scale and its product with a 24-bit code a normal float32
 
 
 class FixedPointQuantizer(nn.Module):
@@ -87,7 +85,7 @@ class FixedPointQuantizer(nn.Module):
             )
         scale = math.ldexp(1.0, self.frac_bits)
         codes, saturated = self.cast(x.detach() * scale)
-        value: Tensor = _StraightThrough.apply(
+        value: Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call]
             x, self.frac, codes / scale, saturated, self.config.gradient_scale
         )
         return value

@@ -5,6 +5,7 @@ from hwgen.numeric.code_type import CodeType
 from hwgen.numeric.fixed_point import FixedPoint
 from hwgen.numeric.overflow import Overflow, apply_overflow
 from hwgen.numeric.rounding import (
+    QONNX_ROUNDING,
     Rounding,
     qonnx_name,
     round_real,
@@ -14,6 +15,7 @@ from hwgen.numeric.rounding import (
 )
 
 __all__ = [
+    "QONNX_ROUNDING",
     "Bipolar",
     "CodeType",
     "FixedPoint",

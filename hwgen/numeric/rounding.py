@@ -85,7 +85,7 @@ def round_real(x: npt.NDArray[Float], rounding: Rounding) -> npt.NDArray[Float]:
     if rounding is Rounding.TRN_ZERO:
         return whole
     if rounding is Rounding.UP:
-        return whole + away * (fraction > 0)
+        return np.where(fraction > 0, whole + away, whole)
     tie_goes_away = {
         Rounding.RND: x > 0,
         Rounding.RND_MIN_INF: x < 0,
@@ -93,7 +93,8 @@ def round_real(x: npt.NDArray[Float], rounding: Rounding) -> npt.NDArray[Float]:
         Rounding.RND_ZERO: np.zeros_like(x, dtype=bool),
         Rounding.RND_CONV: np.fmod(whole, 2) != 0,
     }[rounding]
-    return whole + away * ((fraction > 0.5) | ((fraction == 0.5) & tie_goes_away))
+    goes_away = (fraction > 0.5) | ((fraction == 0.5) & tie_goes_away)
+    return np.where(goes_away, whole + away, whole)
 
 
 def round_shift(

@@ -28,7 +28,7 @@ class Fifo(Op):
 
     Parameters
     ----------
-    depth : beats it can hold, >= 2
+    depth : beats it can hold, >= 3: fewer cannot pass a beat a cycle
     width : codes a beat
     """
 
@@ -40,7 +40,7 @@ class Fifo(Op):
     def infer(self, *inputs: TensorType) -> TensorType:
         """Nothing changes."""
         (x,) = inputs
-        expect(self.depth >= 2, f"depth is {self.depth}, expected at least 2 beats")
+        expect(self.depth >= 3, f"depth is {self.depth}, expected at least 3 beats")
         expect(
             self.width > 0 and x.size % self.width == 0,
             f"{self.width} lanes do not divide the frame of {x.size} codes",
@@ -102,9 +102,9 @@ class FifoUnit(StreamComponent):
 
 
 CASES = (
-    Case(Fifo(2), (vector(6, -5, 6),)),
-    Case(Fifo(3, width=2), (vector(6, 0, 6),)),
+    Case(Fifo(3), (vector(6, -5, 6),)),
+    Case(Fifo(5, width=2), (vector(6, 0, 6),)),
     Case(Fifo(16, width=3), (bipolar_vector(6),)),
     Case(Fifo(70, width=1), (vector(6, -100, 6),)),
 )
-REJECTS = (Reject(Fifo(1), (vector(6, 0, 1),), "depth is 1, expected at least 2 beats"),)
+REJECTS = (Reject(Fifo(2), (vector(6, 0, 1),), "depth is 2, expected at least 3 beats"),)

@@ -50,36 +50,31 @@ class ChannelPipeline(Pipeline):
         super().__init__(i_codes, pe, o_codes, pe)
 
     @abstractmethod
-    def parameter_words(self) -> tuple[list[int], int]:
-        """Return each channel's parameters as an unsigned word, and the width of a word."""
+    def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
+        """Return the parameters of lane `k` for channel `group * pe + k`, one cycle later."""
 
     @abstractmethod
     def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
-        """Return output lane `k`, `depth - 1` registers after `x` and `word`.
+        """Return output lane `k`, `depth - 1` registers after `x` and its parameters `word`."""
 
-        `word` is a constant whenever the lane serves channels with equal parameters.
-        """
+    def fetch_word(
+        self, m: Module, k: int, words: Sequence[int], width: int, group: Signal, advance: Signal
+    ) -> Value:
+        """Return lane `k`'s own of the channels' `words`; a constant when they are equal."""
+        return constant_memory(m, words[k :: self.pe], width, group, advance, f"parameters{k}")
 
     def datapath(
         self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value
     ) -> Sequence[Value]:
         """Fetch, then every lane on its own."""
-        words, width = self.parameter_words()
-        group = self.group_counter(m, accept)
+        group = Signal(range(max(self.groups, 2)))
+        if self.groups > 1:
+            with m.If(accept):
+                m.d.sync += group.eq(Mux(group == self.groups - 1, 0, group + 1))
         outputs = []
         for k, lane in enumerate(lanes):
             x = Signal(code_shape(self.i_codes), name=f"x{k}")
             with m.If(advance):
                 m.d.sync += x.eq(lane)
-            mine = words[k :: self.pe]
-            word = constant_memory(m, mine, width, group, advance, f"parameters{k}")
-            outputs.append(self.lane(m, k, x, word, advance))
+            outputs.append(self.lane(m, k, x, self.fetch(m, k, group, advance), advance))
         return outputs
-
-    def group_counter(self, m: Module, accept: Value) -> Signal:
-        """Return the number of the current beat in its vector."""
-        group = Signal(range(max(self.groups, 2)))
-        if self.groups > 1:
-            with m.If(accept):
-                m.d.sync += group.eq(Mux(group == self.groups - 1, 0, group + 1))
-        return group

@@ -72,16 +72,22 @@ class MatVec(Op):
         )
         reason = KERNELS[self.kernel.value].rejects(self.weights, x.codes)
         expect(not reason, f"{reason}; choose another kernel")
-        # Interval arithmetic, exact because each input varies on its own.
-        low = np.array([c.lo for c in x.per_channel()], dtype=object)
-        high = np.array([c.hi for c in x.per_channel()], dtype=object)
-        positive = np.maximum(self.weights, 0).astype(object)
-        negative = np.minimum(self.weights, 0).astype(object)
-        lo, hi = positive @ low + negative @ high, positive @ high + negative @ low
-        channels = tuple(CodeType(int(a), int(b)) for a, b in zip(lo, hi, strict=True))
+        channels = self._row_intervals(x)
         whole = union(channels)
         expect(whole.width <= 48, f"accumulator needs {whole.width} bits, expected at most 48")
         return TensorType((*x.shape[:-1], rows), whole, channels)
+
+    def _row_intervals(self, x: TensorType) -> tuple[CodeType, ...]:
+        """Interval arithmetic over each row, exact because each input varies on its own."""
+        reach = max(abs(x.codes.lo), abs(x.codes.hi))
+        bound = int(np.abs(self.weights).sum(axis=1).max()) * reach
+        exact = np.int64 if bound < 1 << 62 else object
+        low = np.array([c.lo for c in x.per_channel()], dtype=exact)
+        high = np.array([c.hi for c in x.per_channel()], dtype=exact)
+        positive = np.maximum(self.weights, 0).astype(exact)
+        negative = np.minimum(self.weights, 0).astype(exact)
+        lo, hi = positive @ low + negative @ high, positive @ high + negative @ low
+        return tuple(CodeType(int(a), int(b)) for a, b in zip(lo, hi, strict=True))
 
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:

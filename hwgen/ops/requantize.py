@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Module, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
@@ -24,9 +24,27 @@ from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
 from hwgen.rtl.adder_tree import Term, add_tree, extend, widen
 from hwgen.rtl.dot.operand import number
 from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.rounding import clipped, rounded_shift
 from hwgen.rtl.stream.component import StreamComponent, code_shape
 
 DEPTH = 3  # fetch, multiply and add, round and clip
+
+
+@dataclass(frozen=True)
+class RequantizeSizes:
+    """Intervals inside the unit; `shared_multiplier` is None when channels differ in it."""
+
+    scaled: CodeType
+    rounded: CodeType
+    multiplier: CodeType
+    offset: CodeType
+    shared_multiplier: int | None
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of one channel's parameters."""
+        shared = self.shared_multiplier is not None
+        return self.offset.width + (0 if shared else self.multiplier.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +100,19 @@ class Requantize(Op):
         """Apply to the last axis."""
         return self._finish(self._scaled(codes[0]))
 
+    def sizes(self, x: TensorType) -> RequantizeSizes:
+        """Return the exact intervals inside the unit for inputs of type `x`."""
+        ends = np.array([[c.lo, c.hi] for c in x.per_channel()], dtype=np.int64)
+        scaled = self._scaled(ends.T)
+        shared = bool(np.all(self.multiplier == self.multiplier[0]))
+        return RequantizeSizes(
+            scaled=CodeType.of(scaled),
+            rounded=CodeType.of(round_shift(scaled, self.shift, self.rounding)),
+            multiplier=CodeType.of(self.multiplier),
+            offset=CodeType.of(self.offset),
+            shared_multiplier=int(self.multiplier[0]) if shared else None,
+        )
+
     # promise
     @property
     def lanes(self) -> tuple[int, int]:
@@ -93,27 +124,27 @@ class Requantize(Op):
         return lockstep(inputs[0], self.pe, DEPTH)
 
     def resources(self, *inputs: TensorType) -> Resources:
-        """Predict from the digits of the multiplier, the offset adder, the rounding and the clip."""
+        """Predict from the multiplier's digits, the offset adder, the rounding and the clip."""
         (x,) = inputs
-        unit = RequantizeUnit(self, x)
-        wide, out = unit.scaled_codes.width, self.infer(x).codes.width
+        sizes, groups = self.sizes(x), x.channels // self.pe
+        wide, out = sizes.scaled.width, self.infer(x).codes.width
         lane = Resources(ff=x.codes.width + wide + out)
-        if unit.common_multiplier is None:
-            bits = x.codes.width * CodeType.of(self.multiplier).width
+        if sizes.shared_multiplier is None:
+            bits = x.codes.width * sizes.multiplier.width
             lane += Resources(lut=wide, dsp=1) if bits > 64 else Resources(lut=1.1 * bits + wide)
         else:
             digits = int(count_digits(self.multiplier[:1])[0])
             needs_offset = bool(np.any(self.offset))
             lane += Resources(lut=max(digits - 1 + needs_offset, 0) * wide)
         rounds = self.shift > 0 and self.rounding is not Rounding.TRN
-        clips = unit.rounded_codes != self.infer(x).codes
+        clips = sizes.rounded != self.infer(x).codes
         lane += Resources(lut=(out if rounds else 0) + (1.5 * out + 2 if clips else 0))
-        return lane * self.pe + memory_resources(unit.groups, self.pe * unit.word_bits)
+        return lane * self.pe + memory_resources(groups, self.pe * sizes.word_bits)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the parameters that differ between channels of a lane."""
-        unit = RequantizeUnit(self, inputs[0])
-        return unit.word_bits * inputs[0].channels if unit.groups > 1 else 0
+        (x,) = inputs
+        return self.sizes(x).word_bits * x.channels if x.channels > self.pe else 0
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -125,110 +156,60 @@ class RequantizeUnit(ChannelPipeline):
     """`pe` lanes of multiply, add, round, clip."""
 
     def __init__(self, op: Requantize, x: TensorType) -> None:
-        self.op = op
-        ends = np.array([[c.lo, c.hi] for c in x.per_channel()], dtype=np.int64)
-        scaled = op._scaled(ends.T)
-        self.scaled_codes = CodeType.of(scaled)
-        self.rounded_codes = CodeType.of(round_shift(scaled, op.shift, op.rounding))
-        common = np.all(op.multiplier == op.multiplier[0])
-        self.common_multiplier = int(op.multiplier[0]) if common else None
-        self.multiplier_codes = CodeType.of(op.multiplier)
-        self.offset_codes = CodeType.of(op.offset)
+        self.op, self.sizes = op, op.sizes(x)
         self.channels = x.channels
         super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
 
-    @property
-    def word_bits(self) -> int:
-        """Bits of one channel's parameters."""
-        shared = self.common_multiplier is not None
-        return self.offset_codes.width + (0 if shared else self.multiplier_codes.width)
-
     def parameter_words(self) -> tuple[list[int], int]:
         """Return offset in the low bits, multiplier above it unless all channels share it."""
-        words = np.broadcast_to(self.offset_codes.to_bits(self.op.offset), (self.channels,))
+        words = np.broadcast_to(self.sizes.offset.to_bits(self.op.offset), (self.channels,))
         packed = [int(word) for word in words]
-        if self.common_multiplier is None:
-            factors = self.multiplier_codes.to_bits(self.op.multiplier)
+        if self.sizes.shared_multiplier is None:
+            factors = self.sizes.multiplier.to_bits(self.op.multiplier)
             packed = [
-                low | int(high) << self.offset_codes.width
+                low | int(high) << self.sizes.offset.width
                 for low, high in zip(packed, factors, strict=True)
             ]
-        return packed, self.word_bits
+        return packed, self.sizes.word_bits
+
+    def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
+        """Read the parameter memory."""
+        words, width = self.parameter_words()
+        return self.fetch_word(m, k, words, width, group, advance)
 
     def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
         """Multiply and add; then round and clip."""
-        width = self.scaled_codes.width
-        offset = number(word[: self.offset_codes.width], self.offset_codes)
-        wide_offset = extend(offset, self.offset_codes.signed, width)
+        shift, rounding = self.op.shift, self.op.rounding
+        width = self.sizes.scaled.width
+        offset = number(word[: self.sizes.offset.width], self.sizes.offset)
+        wide_offset = extend(offset, self.sizes.offset.signed, width)
         value = number(x, self.i_codes)
-        if self.common_multiplier is None:
-            factor = number(word[self.offset_codes.width :], self.multiplier_codes)
+        if self.sizes.shared_multiplier is None:
+            factor = number(word[self.sizes.offset.width :], self.sizes.multiplier)
             full = value * factor
             product = extend(full, full.shape().signed, width)
         else:
             product = self._constant_product(m, k, value, width)
-        scaled = Signal(code_shape(self.scaled_codes), name=f"scaled{k}")
+        scaled = Signal(code_shape(self.sizes.scaled), name=f"scaled{k}")
+        rounded = Signal(code_shape(self.sizes.rounded), name=f"rounded{k}")
         result = Signal(code_shape(self.o_codes), name=f"result{k}")
+        m.d.comb += rounded.eq(
+            rounded_shift(scaled, self.sizes.scaled, self.sizes.rounded, shift, rounding)
+        )
         with m.If(advance):
             m.d.sync += [
                 scaled.eq((product + wide_offset)[:width]),
-                result.eq(self._clip(self._round(m, k, scaled))),
+                result.eq(clipped(rounded, self.sizes.rounded, self.op.codes, self.o_codes)),
             ]
         return result
 
     def _constant_product(self, m: Module, k: int, value: Value, width: int) -> Value:
         codes = CodeType(self.i_codes.lo, self.i_codes.hi)
-        assert self.common_multiplier is not None
         terms = [
             Term(value, codes, shift, negative)
-            for shift, negative in signed_digits(self.common_multiplier)
+            for shift, negative in signed_digits(int(self.op.multiplier[0]))
         ]
         return widen(add_tree(m, terms, f"product{k}"), width)
-
-    def _round(self, m: Module, k: int, scaled: Signal) -> Value:
-        shift, mode = self.op.shift, self.op.rounding
-        if shift == 0:
-            return scaled
-        floor = scaled[shift:].as_signed() if self.scaled_codes.signed else scaled[shift:]
-        if shift >= len(scaled):
-            floor = scaled[-1].as_signed() if self.scaled_codes.signed else Const(0, 1)
-        increment = self._increment(scaled, floor)
-        if mode is Rounding.TRN:
-            return floor
-        codes = self.rounded_codes
-        rounded = Signal(code_shape(codes), name=f"rounded{k}")
-        wide = extend(floor, self.scaled_codes.signed, codes.width)
-        m.d.comb += rounded.eq((wide + extend(increment, False, codes.width))[: codes.width])
-        return rounded
-
-    def _increment(self, scaled: Signal, floor: Value) -> Value:
-        """Copy `numeric.rounding_increment` in gates."""
-        shift = self.op.shift
-        negative = scaled[-1] if self.scaled_codes.signed else Const(0, 1)
-        dropped = extend(scaled, self.scaled_codes.signed, shift)
-        half, rest = dropped[-1], dropped[:-1].any() if shift > 1 else Const(0, 1)
-        inexact, above, tie = half | rest, half & rest, half & ~rest
-        return {
-            Rounding.TRN: Const(0, 1),
-            Rounding.CEIL: inexact,
-            Rounding.TRN_ZERO: inexact & negative,
-            Rounding.UP: inexact & ~negative,
-            Rounding.RND: half,
-            Rounding.RND_MIN_INF: above,
-            Rounding.RND_INF: above | (tie & ~negative),
-            Rounding.RND_ZERO: above | (tie & negative),
-            Rounding.RND_CONV: above | (tie & floor[0]),
-        }[self.op.rounding]
-
-    def _clip(self, value: Value) -> Value:
-        lo, hi, reach = self.op.codes.lo, self.op.codes.hi, self.rounded_codes
-        width = self.o_codes.width
-        clipped = extend(value, reach.signed, width)
-        if reach.hi > hi:
-            clipped = Mux(value > hi, Const(hi & ((1 << width) - 1), width), clipped)
-        if reach.lo < lo:
-            clipped = Mux(value < lo, Const(lo & ((1 << width) - 1), width), clipped)
-        return clipped
 
 
 def _cases() -> tuple[Case, ...]:

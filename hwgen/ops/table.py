@@ -65,6 +65,16 @@ class Table(Op):
         channel = np.arange(self.contents.shape[0])
         return self.contents[np.broadcast_to(channel, index.shape), index]
 
+    @property
+    def index_bits(self) -> int:
+        """Address bits of one channel's entries."""
+        return max((int(self.contents.shape[1]) - 1).bit_length(), 1)
+
+    def depth_words(self, x: TensorType) -> int:
+        """Words of one lane's memory: of all the channels it serves when they differ."""
+        groups = x.channels // self.pe if self.contents.shape[0] > 1 else 1
+        return groups << self.index_bits
+
     # promise
     @property
     def lanes(self) -> tuple[int, int]:
@@ -78,14 +88,12 @@ class Table(Op):
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict `pe` memories and the subtraction."""
         (x,) = inputs
-        unit = TableUnit(self, x)
-        lane = memory_resources(unit.depth_words, self.codes.width)
+        lane = memory_resources(self.depth_words(x), self.codes.width)
         return (lane + Resources(lut=x.codes.width, ff=2 * x.codes.width)) * self.pe
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of all copies of the entries."""
-        unit = TableUnit(self, inputs[0])
-        return unit.depth_words * self.codes.width * self.pe
+        return self.depth_words(inputs[0]) * self.codes.width * self.pe
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -98,32 +106,28 @@ class TableUnit(ChannelPipeline):
 
     def __init__(self, op: Table, x: TensorType) -> None:
         self.op = op
-        self.index_bits = max((op.contents.shape[1] - 1).bit_length(), 1)
         self.per_channel = op.contents.shape[0] > 1
         super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
-
-    @property
-    def depth_words(self) -> int:
-        """Words of one lane's memory."""
-        return (self.groups if self.per_channel else 1) << self.index_bits
 
     def lane_words(self, k: int) -> list[int]:
         """Return the memory of lane `k`; addresses no code reaches repeat the last entry."""
         rows = self.op.contents[k :: self.pe] if self.per_channel else self.op.contents
-        padding = (1 << self.index_bits) - rows.shape[1]
+        padding = (1 << self.op.index_bits) - rows.shape[1]
         padded = np.pad(rows, ((0, 0), (0, padding)), mode="edge")
         return [int(word) for word in self.o_codes.to_bits(padded).ravel()]
 
-    def parameter_words(self) -> tuple[list[int], int]:
-        """Return the channel group of each channel: the upper address bits."""
-        width = max((self.groups - 1).bit_length(), 1)
-        return [c // self.pe for c in range(self.groups * self.pe)], width
+    def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
+        """Return the channel group: the upper address bits."""
+        held = Signal.like(group, name=f"group{k}")
+        with m.If(advance):
+            m.d.sync += held.eq(group)
+        return held
 
     def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
         """Subtract, look up."""
-        index = Signal(self.index_bits, name=f"index{k}")
-        value = extend(number(x, self.i_codes), self.i_codes.lo < 0, self.index_bits)
-        m.d.comb += index.eq((value - self.op.lo)[: self.index_bits])
+        index = Signal(self.op.index_bits, name=f"index{k}")
+        value = extend(number(x, self.i_codes), self.i_codes.lo < 0, self.op.index_bits)
+        m.d.comb += index.eq((value - self.op.lo)[: self.op.index_bits])
         address = Cat(index, word) if self.per_channel and self.groups > 1 else index
         width = self.o_codes.width
         entry = constant_memory(m, self.lane_words(k), width, address, advance, f"table{k}")

@@ -100,8 +100,9 @@ class Thresholds(Op):
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of thresholds that differ between channels of a lane."""
-        unit = ThresholdUnit(self, inputs[0])
-        return unit.word_bits * inputs[0].channels if unit.groups > 1 else 0
+        (x,) = inputs
+        word_bits = int(self.thresholds.shape[1]) * x.codes.width + 1
+        return word_bits * x.channels if x.channels > self.pe else 0
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -123,7 +124,7 @@ class ThresholdUnit(ChannelPipeline):
     @property
     def word_bits(self) -> int:
         """Bits of one channel's parameters."""
-        return self.values.shape[1] * self.value_codes.width + self.mixed
+        return int(self.values.shape[1]) * self.value_codes.width + self.mixed
 
     def parameter_words(self) -> tuple[list[int], int]:
         """Return the thresholds, lowest first, then the falling flag where channels differ."""
@@ -135,6 +136,11 @@ class ThresholdUnit(ChannelPipeline):
             word = sum(int(value) << (j * width) for j, value in enumerate(row))
             words.append(word | (int(flag) << (steps * width) if self.mixed else 0))
         return words, self.word_bits
+
+    def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
+        """Read the parameter memory."""
+        words, width = self.parameter_words()
+        return self.fetch_word(m, k, words, width, group, advance)
 
     def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
         """Compare, then count."""

@@ -96,9 +96,8 @@ class FoldedMatVec(StreamComponent):
                 m.d.sync += kept.eq(incoming)
             source = Mux(first_pass, incoming, kept)
         elif self.row_folds > 1:
-            m.submodules.vector = vector = Memory(
-                shape=len(incoming), depth=self.column_folds, init=[]
-            )
+            vector: Memory = Memory(shape=len(incoming), depth=self.column_folds, init=[])
+            m.submodules.vector = vector
             write, read = vector.write_port(), vector.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(column),

@@ -25,7 +25,7 @@ def constant_memory(
     """
     if all(word == words[0] for word in words):
         return Const(words[0], width)
-    memory = Memory(shape=width, depth=len(words), init=list(words))
+    memory: Memory = Memory(shape=width, depth=len(words), init=list(words))
     m.submodules[name] = memory
     port = memory.read_port()
     word = Signal(width, name=f"{name}_word")

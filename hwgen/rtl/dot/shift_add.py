@@ -64,7 +64,8 @@ class ShiftAdd(DotKernel):
     def encode(self, weights: Codes) -> Codes:
         """Return the packed digits."""
         words = {int(w): self._word(int(w)) for w in np.unique(weights)}
-        return np.vectorize(words.__getitem__, otypes=[np.int64])(weights)
+        flat = [words[int(w)] for w in weights.ravel()]
+        return np.array(flat, dtype=np.int64).reshape(weights.shape)
 
     def _word(self, weight: int) -> int:
         shift_bits = self.digit_bits - 2

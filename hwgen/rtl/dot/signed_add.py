@@ -39,7 +39,7 @@ class SignedAdd(DotKernel):
 
     def encode(self, weights: Codes) -> Codes:
         """Return the sign bit and the zero bit."""
-        return (weights < 0) | ((weights == 0) * np.int64(2))
+        return np.where(weights == 0, np.int64(2), (weights < 0).astype(np.int64))
 
     def summands(
         self, m: Module, x: Sequence[Value], words: Sequence[Value], name: str, advance: Signal

@@ -1,0 +1,117 @@
+"""`tb/`: the cocotb bench of a build, complete: `make` in that folder needs no hwgen.
+
+The bench itself is the same text for every design; what differs is in `bench.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from hwgen import __version__
+from hwgen.build.emit import EmittedDesign
+from hwgen.ir import Graph, TensorType
+from hwgen.mapping.layers import group_layers
+from hwgen.mapping.timing import interval_cycles, latency_cycles
+from hwgen.resources import data_folder
+from hwgen.rtl.axi.registers import (
+    CONTROL_SOFT_RESET,
+    IDENTITY,
+    OFFSETS,
+    STATUS_TLAST_ERROR,
+    sha256_words,
+    version_word,
+)
+from hwgen.verify import packing
+from hwgen.verify.mismatch import INPUT_LAYER, beat_format
+
+_COPIED = ("Makefile", "run.py", "harness.py")
+_STREAM_PARTS = ("valid", "ready", "payload")
+# Every test of rtl_templates/tb/test_accelerator.py: one that did not run is a failure.
+TESTS = (
+    "frames_unhindered",
+    "frames_with_idles",
+    "frames_with_backpressure",
+    "frames_with_idles_and_backpressure",
+    "full_rate",
+    "identity",
+    "counters",
+    "early_tlast",
+    "missing_tlast",
+    "reset_in_mid_frame",
+    "soft_reset",
+)
+# Frames back to back until the interval is steady: each layer and each FIFO may hold a few.
+_RATE_FRAMES_MORE = 8
+
+
+def write_bench(out: Path, graph: Graph, design: EmittedDesign, model_sha256: str) -> None:
+    """Write `tb/` into the build directory `out`.
+
+    Parameters
+    ----------
+    graph : the mapped graph
+    design : its Verilog, under `out`/rtl
+    model_sha256 : 64 hexadecimal digits
+    """
+    folder = out / "tb"
+    folder.mkdir()
+    templates = data_folder("rtl_templates") / "tb"
+    for name in _COPIED:
+        shutil.copyfile(templates / name, folder / name)
+    shutil.copyfile(templates / "test_accelerator.py", folder / f"test_{design.top}.py")
+    shutil.copyfile(Path(packing.__file__), folder / "packing.py")
+    (folder / "visible.vlt").write_text(_visible(design.top), encoding="utf-8")
+    bench = bench_description(graph, design, model_sha256)
+    (folder / "bench.json").write_text(json.dumps(bench, indent=1) + "\n", encoding="utf-8")
+
+
+def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) -> dict[str, object]:
+    """Return the content of `bench.json`."""
+    out = graph.types[graph.outputs[0]]
+    words = sha256_words(bytes.fromhex(model_sha256))
+    values = {"identity": IDENTITY, "version": version_word(__version__)}
+    values |= {f"model_sha256_{k}": word for k, word in enumerate(words)}
+    return {
+        "top": design.top,
+        "sources": [f"../rtl/{path.name}" for path in design.files if path.suffix == ".v"],
+        "input": _port(graph.inputs[0].type, graph.nodes[0].op.lanes[0]),
+        "output": _port(out, graph.nodes[-1].op.lanes[1]),
+        "interval_cycles": interval_cycles(graph),
+        "latency_cycles": latency_cycles(graph),
+        "rate_frames": len(graph.nodes) + _RATE_FRAMES_MORE,
+        "registers": OFFSETS,
+        "register_values": values,
+        "control_soft_reset": CONTROL_SOFT_RESET,
+        "status_tlast_error": STATUS_TLAST_ERROR,
+        "probes": [
+            _probe(INPUT_LAYER, "stream_input"),
+            *(_probe(layer.name, layer.name) for layer in group_layers(graph)),
+        ],
+        "tests": list(bench_tests(graph)),
+    }
+
+
+def bench_tests(graph: Graph) -> tuple[str, ...]:
+    """Return the names of the tests that run: TLAST cannot be early in a frame of one beat."""
+    one_beat = graph.inputs[0].type.size == graph.nodes[0].op.lanes[0]
+    return tuple(name for name in TESTS if not (one_beat and name == "early_tlast"))
+
+
+def _port(kind: TensorType, lanes: int) -> dict[str, object]:
+    form = beat_format(kind.codes, lanes)
+    return {"shape": list(kind.shape), "beats": kind.size // lanes, "format": vars(form)}
+
+
+def _probe(layer: str, instance: str) -> dict[str, str]:
+    """Return the top module's names for the stream that leaves `instance`."""
+    return {"layer": layer, **{part: f"{instance}_o_{part}" for part in _STREAM_PARTS}}
+
+
+def _visible(top: str) -> str:
+    return (
+        "// What the bench may look at: the top module's signals and nothing below them.\n"
+        "`verilator_config\n"
+        f'public_flat_rw -module "{top}" -var "*"\n'
+    )

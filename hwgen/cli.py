@@ -1,0 +1,253 @@
+"""`hwgen ...`: the command line. Each command calls one function of the Python API.
+
+Exit codes: 0 done, 1 the model or data are at fault, 2 usage, 3 a tool is missing or failed.
+Imports of the heavy parts happen inside the commands, so that `hwgen --help` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwgen import __version__
+from hwgen.errors import HwgenError
+
+app = typer.Typer(
+    name="hwgen",
+    help="From a quantized network to Verilog that computes the same integers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+BoardOption = Annotated[str, typer.Option("--board", help="Board name or path of a board file.")]
+Model = Annotated[Path, typer.Argument(help="ONNX model (QONNX nodes).", metavar="MODEL.onnx")]
+BuildDir = Annotated[Path, typer.Argument(help="A build directory.", metavar="DIR")]
+
+
+@contextmanager
+def reporting_errors(as_json: bool) -> Iterator[None]:
+    """Turn every error a user can cause into one message and an exit code."""
+    try:
+        yield
+    except HwgenError as error:
+        if as_json:
+            print(json.dumps({"error": str(error), "kind": type(error).__name__}, indent=2))
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(130) from error
+
+
+def emit(as_json: bool, data: object, show: Callable[[], None]) -> None:
+    """Print `data` as JSON, or call `show` for people."""
+    if as_json:
+        print(json.dumps(data, indent=2))
+    else:
+        show()
+
+
+@contextmanager
+def progress_bar(as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a `progress(what, done, total)` that draws a bar on a terminal and nothing elsewhere."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def update(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield update
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(f"hwgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From a quantized network to Verilog that computes the same integers."""
+
+
+@app.command()
+def check(model: Model, as_json: Json = False) -> None:
+    """Say what each node of a model becomes, or why it cannot be built and what to do."""
+    with reporting_errors(as_json):
+        from hwgen.commands.check import check_model
+
+        report = check_model(model)
+        emit(as_json, report.as_dict(), report.show)
+        if report.problems:
+            raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    model: Model,
+    board: BoardOption,
+    out: Annotated[Path | None, typer.Option(help="Build directory [MODEL_BOARD].")] = None,
+    target_fps: Annotated[
+        float | None, typer.Option(help="Frames a second to reach; default: fastest that fits.")
+    ] = None,
+    clock: Annotated[float | None, typer.Option(help="Clock in MHz [the board's].")] = None,
+    folding: Annotated[
+        Path | None, typer.Option(help='JSON: {"LAYER": {"pe": 4, "simd": 8, "kernel": "mac"}}.')
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the stored verification vectors.")] = 0,
+    dump_ir: Annotated[Path | None, typer.Option(help="Write the graph after each pass.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a model for a board: Verilog, bench, tool project, driver, report."""
+    with reporting_errors(as_json):
+        from hwgen.commands.build import build_model
+        from hwgen.report.terminal import show_manifest
+
+        folder = out or Path(f"{model.stem}_{Path(board).stem}")
+        with progress_bar(as_json) as progress:
+            manifest = build_model(
+                model,
+                folder,
+                board=board,
+                target_fps=target_fps,
+                clock_mhz=clock,
+                folding=folding,
+                seed=seed,
+                dump_ir=dump_ir,
+                progress=progress,
+            )
+        emit(as_json, manifest, lambda: show_manifest(manifest, folder))
+
+
+@app.command()
+def verify(
+    directory: BuildDir,
+    frames: Annotated[int, typer.Option(help="Frames to compare, code by code.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of frames, idles and backpressure.")] = 0,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for CI.")] = None,
+    waves: Annotated[bool, typer.Option("--waves", help="Record a waveform into DIR/tb.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the cocotb regression in Verilator; succeed only if every code is equal."""
+    with reporting_errors(as_json):
+        from hwgen.report.terminal import show_verification
+        from hwgen.verify.regression import verify as run_regression
+
+        with progress_bar(as_json) as progress:
+            result = run_regression(
+                directory, frames=frames, seed=seed, junit=junit, waves=waves, progress=progress
+            )
+        emit(as_json, result.as_dict(), lambda: show_verification(result.as_dict(), directory))
+        if not result.passed:
+            raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    directory: BuildDir,
+    source: Annotated[Path, typer.Argument(help="Frames, shaped like the model's input.")],
+    target: Annotated[Path, typer.Argument(help="Where the outputs go.")],
+    as_json: Json = False,
+) -> None:
+    """Compute a model's outputs with the integer reference, exactly as the hardware does."""
+    with reporting_errors(as_json):
+        from hwgen.commands.run import run_reference
+
+        summary = run_reference(directory, source, target)
+        emit(as_json, summary, lambda: print("{frames} frames -> {target}".format(**summary)))
+
+
+@app.command()
+def synth(directory: BuildDir, as_json: Json = False) -> None:
+    """Synthesize a build with yosys and put LUT, FF, DSP and BRAM into its manifest."""
+    with reporting_errors(as_json):
+        from hwgen.commands.synth import synthesize_build
+        from hwgen.report.terminal import show_resources
+
+        with progress_bar(as_json) as progress:
+            progress("yosys", 0, 1)
+            manifest = synthesize_build(directory)
+        emit(as_json, manifest["resources"], lambda: show_resources(manifest))
+
+
+@app.command()
+def report(directory: BuildDir, as_json: Json = False) -> None:
+    """Show a build in the terminal and write its HTML page again."""
+    with reporting_errors(as_json):
+        from hwgen.build.directory import read_manifest
+        from hwgen.report.html import write_html
+        from hwgen.report.terminal import show_manifest
+
+        manifest = read_manifest(directory)
+        write_html(directory, manifest)
+        emit(as_json, manifest, lambda: show_manifest(manifest, directory))
+
+
+@app.command()
+def boards(as_json: Json = False) -> None:
+    """List the boards."""
+    with reporting_errors(as_json):
+        from hwgen.commands.boards import board_rows
+        from hwgen.report.terminal import show_rows
+
+        rows = board_rows()
+        emit(as_json, rows, lambda: show_rows("boards", rows))
+
+
+@app.command()
+def ops(as_json: Json = False) -> None:
+    """List the operators of the graph, their kernels and the ONNX nodes that become them."""
+    with reporting_errors(as_json):
+        from hwgen.commands.ops import operator_rows
+        from hwgen.report.terminal import show_rows
+
+        tables: dict[str, list[dict[str, Any]]] = operator_rows()
+
+        def show() -> None:
+            for title, rows in tables.items():
+                show_rows(title, rows)
+
+        emit(as_json, tables, show)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where model and build go.")] = Path("hwgen_demo"),
+    network: Annotated[str, typer.Option(help="fixed, khot or binary.")] = "fixed",
+    seed: Annotated[int, typer.Option(help="Seed of training and verification.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a small network on real digits, build it for ultra96, verify it, show the report."""
+    with reporting_errors(as_json):
+        from hwgen.commands.demo import run_demo
+
+        summary = run_demo(out, network, seed, quiet=as_json)
+        emit(as_json, summary, lambda: None)
+        if not summary["passed"]:
+            raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of the `hwgen` program."""
+    app()

@@ -1,0 +1,66 @@
+"""`hwgen build`: options as the user gives them, checked, then the pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from hwgen.errors import MappingError
+from hwgen.pipeline import BuildOptions, Folding, build_directory
+
+
+def build_model(
+    model: Path,
+    out: Path,
+    *,
+    board: str,
+    target_fps: float | None = None,
+    clock_mhz: float | None = None,
+    folding: Path | None = None,
+    seed: int = 0,
+    dump_ir: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, object]:
+    """Build ONNX file `model` into folder `out` and return the manifest.
+
+    Parameters
+    ----------
+    board : name of a board, or the path of a board file
+    target_fps : frames a second to reach; None builds the fastest design that fits
+    clock_mhz : None takes the board's default
+    folding : JSON file with pe, simd and kernel by layer name
+    progress : called with a stage's name, its number and their count
+
+    Raises
+    ------
+    HwgenError : whatever is wrong with model, board or options; `out` is then as before
+    """
+    if target_fps is not None and not target_fps > 0:
+        raise MappingError(f"--target-fps is {target_fps:g}, expected a positive number")
+    options = BuildOptions(
+        board=board,
+        clock_mhz=clock_mhz,
+        target_fps=target_fps,
+        folding=read_folding(folding) if folding is not None else {},
+        dump_ir=dump_ir,
+        seed=seed,
+    )
+    return build_directory(model, out, options, progress)
+
+
+def read_folding(path: Path) -> Folding:
+    """Return the foldings in JSON file `path`, by layer name."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MappingError(f"{path}: cannot be read as JSON: {error}") from error
+    shaped = isinstance(table, dict) and all(
+        isinstance(row, dict) and set(row) <= {"pe", "simd", "kernel"} for row in table.values()
+    )
+    if not shaped:
+        raise MappingError(
+            f'{path}: expected {{"LAYER": {{"pe": 4, "simd": 8, "kernel": "mac"}}}}, '
+            "with any of the three keys for each layer"
+        )
+    return dict(table)

@@ -1,0 +1,240 @@
+"""Element-wise nodes: each ONNX operator and the float32 steps it means, one line in `TRANSLATORS`.
+
+Adding an operator is a function here and its line in the table.
+
+Source: https://onnx.ai/onnx/operators/ ; the order of float32 operations is that of the reference
+evaluator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import NodeProto, TensorProto
+
+from hwgen.errors import FrontendError
+from hwgen.frontend.constants import Constant
+from hwgen.ops.float_steps import Add, Apply, Clip, Curve, Divide, LeakyRectify, Multiply, Step
+from hwgen.ops.float_steps import Reals as Reals
+from hwgen.ops.float_steps import reals
+
+Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node of the model where its inputs are known.
+
+    Parameters
+    ----------
+    node : as in the file
+    shape : of the flowing tensor, batch 1 first
+    flow_at : which input is the flowing one
+    inputs : constants; None for the flowing tensor and for inputs left out
+    """
+
+    node: NodeProto
+    shape: tuple[int, ...]
+    flow_at: int
+    inputs: Sequence[Constant | None]
+
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """Attributes by name."""
+        return attributes(self.node)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a float attribute."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, int | float) or not np.isfinite(value):
+            raise FrontendError(f"expected a finite number as attribute {name!r}, got {value!r}")
+        return float(value)
+
+    def given(self, index: int) -> Constant | None:
+        """Return input `index`, None where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def channelwise(self, index: int) -> Reals:
+        """Return constant input `index`, one number or one for each channel of the frame."""
+        constant = self.given(index)
+        if constant is None:
+            raise FrontendError(
+                f"expected a constant as input {index}, got none; "
+                "only one input of an element-wise node may depend on the model's input"
+            )
+        return spread(constant.reals(), self.shape, constant.name)
+
+
+def attributes(node: NodeProto) -> Mapping[str, object]:
+    """Return the attributes of `node` by name."""
+    try:
+        return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    except (ValueError, TypeError) as error:
+        raise FrontendError(f"expected readable attributes, got: {error}") from error
+
+
+def spread(values: npt.NDArray[np.float32], shape: tuple[int, ...], name: str) -> Reals:
+    """Return `values` for each channel of a frame of `shape`, or one where they are all equal."""
+    if values.size == 1:
+        return reals(values)
+    try:
+        full = np.broadcast_to(values, shape)
+    except ValueError as error:
+        raise FrontendError(
+            f"expected {name!r} to fit shape {shape}, got {values.shape}; use a number a channel"
+        ) from error
+    flat = reals(full)
+    return reals(flat[0]) if (flat == flat[0]).all() else flat
+
+
+def _add(site: Site) -> Steps:
+    return (Add(site.channelwise(1 - site.flow_at)),)
+
+
+def _subtract(site: Site) -> Steps:
+    constant = site.channelwise(1 - site.flow_at)
+    if site.flow_at == 0:
+        return (Add(reals(-constant)),)
+    return (Multiply(reals(-1.0)), Add(constant))
+
+
+def _multiply(site: Site) -> Steps:
+    return (Multiply(site.channelwise(1 - site.flow_at)),)
+
+
+def _divide(site: Site) -> Steps:
+    if site.flow_at != 0:
+        raise FrontendError("expected a constant divisor, got a constant dividend; use Mul instead")
+    constant = site.channelwise(1)
+    if not constant.all():
+        raise FrontendError("expected divisors other than zero, got 0.0")
+    return (Divide(constant),)
+
+
+def _batch_normalization(site: Site) -> Steps:
+    if site.attributes.get("training_mode") or len(site.node.output) > 1:
+        raise FrontendError("expected inference mode, got training mode; export model.eval()")
+    if site.flow_at != 0 or len(site.shape) < 2:
+        raise FrontendError(f"expected a channel axis in its input, got shape {site.shape}")
+    axes = (-1, *(1,) * (len(site.shape) - 2))  # channels are axis 1, whatever follows
+    scale, bias, mean, variance = (site.given(i) for i in (1, 2, 3, 4))
+    if scale is None or bias is None or mean is None or variance is None:
+        raise FrontendError("expected constant statistics, got computed ones; export model.eval()")
+    with np.errstate(invalid="ignore"):
+        deviation = np.sqrt(variance.reals() + np.float32(site.number("epsilon", 1e-5)))
+    if not (deviation > 0).all():
+        raise FrontendError(f"expected variance + epsilon > 0, got {variance.value.min()}")
+
+    def channel(values: npt.NDArray[np.float32]) -> Reals:
+        return spread(values.reshape(axes), site.shape, site.node.op_type)
+
+    # scale * (x - mean) / sqrt(variance + epsilon) + bias, in this order
+    return (
+        Add(channel(-mean.reals())),
+        Multiply(channel(scale.reals())),
+        Divide(channel(deviation)),
+        Add(channel(bias.reals())),
+    )
+
+
+def _relu(site: Site) -> Steps:
+    return (Clip(reals(0.0), reals(np.inf)),)
+
+
+def _bound(site: Site, index: int, attribute: str, default: float) -> Reals:
+    constant = site.given(index)
+    value = site.attributes.get(attribute, default) if constant is None else constant.value
+    bound = np.asarray(value, dtype=np.float32)
+    if bound.size != 1 or np.isnan(bound).any():
+        raise FrontendError(f"expected one number as bound {attribute!r}, got {value!r}")
+    return reals(bound)
+
+
+def _clip(site: Site) -> Steps:
+    low, high = _bound(site, 1, "min", -np.inf), _bound(site, 2, "max", np.inf)
+    return (Clip(low, high),)
+
+
+def _maximum(site: Site) -> Steps:
+    _expect_two(site)
+    return (Clip(site.channelwise(1 - site.flow_at), reals(np.inf)),)
+
+
+def _minimum(site: Site) -> Steps:
+    _expect_two(site)
+    return (Clip(reals(-np.inf), site.channelwise(1 - site.flow_at)),)
+
+
+def _expect_two(site: Site) -> None:
+    if len(site.inputs) != 2:
+        raise FrontendError(f"expected two inputs, got {len(site.inputs)}; split the node")
+
+
+def _leaky_relu(site: Site) -> Steps:
+    return (LeakyRectify(reals(site.number("alpha", 0.01))),)
+
+
+def _prelu(site: Site) -> Steps:
+    if site.flow_at != 0:
+        raise FrontendError("expected a constant slope, got a computed one")
+    return (LeakyRectify(site.channelwise(1)),)
+
+
+def _hard_sigmoid(site: Site) -> Steps:
+    alpha, beta = site.number("alpha", 0.2), site.number("beta", 0.5)
+    return (Multiply(reals(alpha)), Add(reals(beta)), Clip(reals(0.0), reals(1.0)))
+
+
+def _negate(site: Site) -> Steps:
+    return (Multiply(reals(-1.0)),)
+
+
+def _curve(site: Site) -> Steps:
+    return (Apply(Curve(site.node.op_type)),)
+
+
+def _identity(site: Site) -> Steps:
+    return ()
+
+
+def _dropout(site: Site) -> Steps:
+    training = site.given(2)
+    if training is not None and training.value.any():
+        raise FrontendError("expected inference mode, got training mode; export model.eval()")
+    return ()
+
+
+def _cast(site: Site) -> Steps:
+    if site.attributes.get("to") != TensorProto.FLOAT:
+        raise FrontendError("expected a cast to float32, got another type; remove the Cast")
+    return ()
+
+
+TRANSLATORS: dict[str, Callable[[Site], Steps]] = {
+    "Abs": _curve,
+    "Add": _add,
+    "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
+    "Clip": _clip,
+    "Div": _divide,
+    "Dropout": _dropout,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _curve,
+    "Identity": _identity,
+    "LeakyRelu": _leaky_relu,
+    "Max": _maximum,
+    "Min": _minimum,
+    "Mul": _multiply,
+    "Neg": _negate,
+    "PRelu": _prelu,
+    "Relu": _relu,
+    "Sigmoid": _curve,
+    "Sign": _curve,
+    "Softsign": _curve,
+    "Sub": _subtract,
+    "Tanh": _curve,
+}

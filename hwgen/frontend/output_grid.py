@@ -1,0 +1,137 @@
+"""The last chain of a model, which often ends without a quantizer: its real numbers as exact codes.
+
+A bias, a scale or a BatchNorm after the last linear box leaves real numbers. They are exact codes
+too when one power of two divides them all; this finds that power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from hwgen.errors import FrontendError
+from hwgen.ir import Scale, TensorType
+from hwgen.numeric import CodeType, Rounding
+from hwgen.ops.elementwise import Elementwise
+from hwgen.ops.float_steps import Add, Divide, Multiply, Quantize, Step, reals
+from hwgen.ops.requantize import Requantize
+
+MAX_CODE_BITS = 32
+MAX_EVALUATIONS = 1 << 22
+
+Affine = tuple[Fraction, Fraction]  # real = slope * code + offset
+
+
+def affine(scale: Sequence[float], steps: tuple[Step, ...], channels: int) -> list[Affine] | None:
+    """Return each channel's exact slope and offset, None where a step is not affine."""
+    slopes = [Fraction(s) for s in np.broadcast_to(np.array(scale), (channels,)).tolist()]
+    offsets = [Fraction(0)] * channels
+    for step in steps:
+        if not isinstance(step, Add | Multiply | Divide):
+            return None
+        constants = np.broadcast_to(step.constant, (channels,)).tolist()
+        if not all(math.isfinite(c) for c in constants):
+            return None
+        exact = [Fraction(c) for c in constants]
+        if isinstance(step, Add):
+            offsets = [o + c for o, c in zip(offsets, exact, strict=True)]
+            continue
+        factors = exact if isinstance(step, Multiply) else [1 / c for c in exact]
+        slopes = [s * f for s, f in zip(slopes, factors, strict=True)]
+        offsets = [o * f for o, f in zip(offsets, factors, strict=True)]
+    return list(zip(slopes, offsets, strict=True))
+
+
+def exact_output(
+    x: TensorType, scale: Scale, steps: tuple[Step, ...]
+) -> tuple[Requantize | Elementwise | None, Scale]:
+    """Return the operator that gives the output's codes (None: they are there), and their scale.
+
+    Raises
+    ------
+    FrontendError : when the numbers need more than 32 bits
+    """
+    lines = affine(scale, steps, x.channels)
+    if lines is not None and all(offset == 0 and slope > 0 for slope, offset in lines):
+        return None, tuple(float(slope) for slope, _ in (lines[:1] if _same(lines) else lines))
+    if lines is not None:
+        found = _on_dyadic_grid(x, lines)
+        if found is not None:
+            return found
+    return _on_float_grid(x, scale, steps)
+
+
+def _same(lines: list[Affine]) -> bool:
+    return len(set(lines)) == 1
+
+
+def _on_dyadic_grid(x: TensorType, lines: list[Affine]) -> tuple[Requantize, Scale] | None:
+    """Integer multiplier and offset on the coarsest grid, when float32 computes them exactly."""
+    numbers = [number for line in lines for number in line]
+    denominators = {number.denominator for number in numbers}
+    if any(d & (d - 1) for d in denominators):
+        return None
+    grid = Fraction(1, max(denominators))
+    common = math.gcd(*(int(number / grid) for number in numbers))
+    grid *= (common & -common) or 1
+    multiplier = [int(slope / grid) for slope, _ in lines]
+    offset = [int(o / grid) for _, o in lines]
+    ends = [
+        m * end + o
+        for m, o, codes in zip(multiplier, offset, x.per_channel(), strict=True)
+        for end in (codes.lo, codes.hi)
+    ]
+    interval = CodeType(min(ends), max(ends))
+    if interval.width > 25:  # beyond, float32 rounds: the float grid knows what it gives
+        return None
+    op = Requantize(_shared(multiplier), _shared(offset), 0, Rounding.TRN, interval)
+    return op, (float(grid),)
+
+
+def _shared(values: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array(values[:1] if len(set(values)) == 1 else values, dtype=np.int64)
+
+
+def _on_float_grid(
+    x: TensorType, scale: Scale, steps: tuple[Step, ...]
+) -> tuple[Elementwise, Scale]:
+    """Evaluate every reachable code and keep the float32 results, all bits of them."""
+    advice = "end the model with a Quant node"
+    if x.codes.size * x.channels > MAX_EVALUATIONS:
+        raise FrontendError(
+            f"unquantized output: expected an affine chain or at most {MAX_EVALUATIONS} reachable "
+            f"numbers, got {x.channels} channels of {x.codes}; {advice}"
+        )
+    channels = np.arange(x.channels)
+    codes = x.codes.codes()[:, None]
+    real = (codes * np.array(scale)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in steps:
+            real = step.apply(real, channels)
+    if not np.isfinite(real).all():
+        raise FrontendError(f"a reachable output is NaN or infinite; {advice}")
+    exponent, magnitude = _finest_bit(real), float(np.abs(real).max())
+    width = max(math.frexp(magnitude)[1], exponent) - exponent + 1
+    if width > MAX_CODE_BITS:
+        raise FrontendError(
+            f"type too wide: expected outputs of at most {MAX_CODE_BITS} bits, got {width} "
+            f"(multiples of 2**{exponent} up to {magnitude:g}); {advice}"
+        )
+    grid = math.ldexp(1.0, exponent)
+    outputs = np.round(real.astype(np.float64) / grid).astype(np.int64)
+    quantizer = Quantize(reals(grid), 0, CodeType.of(outputs), Rounding.RND_CONV)
+    return Elementwise(np.array(scale), steps, quantizer), (grid,)
+
+
+def _finest_bit(real: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
+    """Return the largest e so that all numbers are multiples of 2**e."""
+    nonzero = real[real != 0]
+    if nonzero.size == 0:
+        return 0
+    mantissa, exponent = np.frexp(nonzero.astype(np.float64))
+    whole = np.abs(np.ldexp(mantissa, 24)).astype(np.int64)
+    trailing = np.log2((whole & -whole).astype(np.float64)).astype(np.int64)
+    return int((exponent - 24 + trailing).min())

@@ -1,0 +1,1 @@
+"""The manifest of a build, for people: terminal and HTML page."""

@@ -1,0 +1,1 @@
+"""The proof that hardware equals the model: vectors, benches and simulators."""
