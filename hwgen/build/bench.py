@@ -23,6 +23,8 @@ from hwgen.rtl.axi.registers import (
     sha256_words,
     version_word,
 )
+from hwgen.rtl.names import free_name
+from hwgen.rtl.top import OWN_NAMES
 from hwgen.verify import packing
 from hwgen.verify.mismatch import INPUT_LAYER, beat_format
 
@@ -86,11 +88,20 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
         "control_soft_reset": CONTROL_SOFT_RESET,
         "status_tlast_error": STATUS_TLAST_ERROR,
         "probes": [
-            _probe(INPUT_LAYER, "stream_input"),
-            *(_probe(layer.name, layer.name) for layer in group_layers(graph)),
+            {"layer": INPUT_LAYER, "instance": "stream_input"},
+            *({"layer": layer, "instance": name} for layer, name in layer_instances(graph).items()),
         ],
         "tests": list(bench_tests(graph)),
     }
+
+
+def layer_instances(graph: Graph) -> dict[str, str]:
+    """Return the name of each layer's instance in the top module, as `rtl/top.py` gives it."""
+    instances: dict[str, str] = {}
+    for layer in group_layers(graph):
+        taken = {*instances.values(), *OWN_NAMES}
+        instances[layer.name] = free_name(layer.name, taken, "layer")
+    return instances
 
 
 def bench_tests(graph: Graph) -> tuple[str, ...]:
@@ -104,14 +115,10 @@ def _port(kind: TensorType, lanes: int) -> dict[str, object]:
     return {"shape": list(kind.shape), "beats": kind.size // lanes, "format": vars(form)}
 
 
-def _probe(layer: str, instance: str) -> dict[str, str]:
-    """Return the top module's names for the stream that leaves `instance`."""
-    return {"layer": layer, **{part: f"{instance}_o_{part}" for part in _STREAM_PARTS}}
-
-
 def _visible(top: str) -> str:
     return (
-        "// What the bench may look at: the top module's signals and nothing below them.\n"
+        "// What the bench may look at: the design's ports, and the stream that leaves each unit.\n"
         "`verilator_config\n"
         f'public_flat_rw -module "{top}" -var "*"\n'
+        + "".join(f'public_flat_rw -module "*" -var "o_{part}"\n' for part in _STREAM_PARTS)
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from hwgen.rtl.names import free_name
 
 _IDENTIFIER = re.compile(r"\\\S+")
+_PLAIN = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _WIRE = re.compile(r"  wire width (\d+) (signed )?(?:(input|output) \d+ )? ?\\(\S+)$")
 _MEMORY = re.compile(r"  memory width \d+ size \d+ \\(\S+)$")
 _CELL = re.compile(r"  cell \\(\S+) \\(\S+)$")
@@ -42,6 +43,7 @@ class _Module:
     instance_wires: list[tuple[str, str, str, str]] = field(default_factory=list)
     aliases: list[tuple[str, str]] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
 
 
 def plain_names(text: str, module_name: Callable[[tuple[str, ...]], str]) -> str:
@@ -99,9 +101,11 @@ def _name_ports(module: _Module) -> None:
     """Give each port the name of the stream member it is, should Amaranth have taken an alias's."""
     taken = set(module.reserved)
     for port, direction in module.ports.items():
-        same = [port, *(a for a, b in module.aliases if b == port), *(
-            b for a, b in module.aliases if a == port
-        )]
+        same = [
+            port,
+            *(a for a, b in module.aliases if b == port),
+            *(b for a, b in module.aliases if a == port),
+        ]
         members = [name.split("$")[0] for name in same]
         wanted = next((m for m in members if _STREAM_PORT[direction].fullmatch(m)), members[0])
         name = port if module.is_top else free_name(_plain(wanted), taken, "port")
@@ -123,9 +127,17 @@ def _name_wires(module: _Module, modules: dict[str, _Module]) -> None:
                 continue
             if wire.split("$")[0] == port.split("$")[0]:
                 rename(wire, f"{instance}_{modules[child].renamed[port]}")
+    aliases = {name for pair in module.aliases for name in pair}
     for wire in module.widths:
-        if wire not in module.renamed:
-            rename(wire, _plain(wire))
+        if wire in module.renamed:
+            continue
+        if _PLAIN.fullmatch(wire):
+            rename(wire, wire)
+        elif wire.split("$")[0] and "__" not in wire and wire not in aliases:
+            rename(wire, _plain(wire.split("$")[0]))
+        # What is left is one more name of something; without the backslash yosys drops it first.
+        else:
+            module.hidden.add(wire)
 
 
 def _plain(name: str) -> str:
@@ -137,7 +149,8 @@ def _rewritten(
     module: _Module, modules: dict[str, _Module], names: dict[str, str]
 ) -> Iterator[str]:
     def wire(match: re.Match[str]) -> str:
-        return "\\" + module.renamed.get(match[0][1:], match[0][1:])
+        name = match[0][1:]
+        return f"$hidden${name}" if name in module.hidden else "\\" + module.renamed.get(name, name)
 
     numbers = _port_numbers(module)
     child: _Module | None = None
@@ -147,9 +160,12 @@ def _rewritten(
     for line in module.lines:
         stripped = line.lstrip()
         if match := _WIRE.match(line):
-            width, signed, direction, name = match.groups()
+            width, _, direction, name = match.groups()
             number = f"{direction} {numbers[name]} " if direction else ""
-            yield f"  wire width {width} {signed or ''}{number}\\{module.renamed[name]}"
+            new_name = _IDENTIFIER.sub(wire, f"\\{name}")
+            # Without `signed`: yosys says $signed where an operation is signed, but would write
+            # an unsigned one of two wires so declared as if it were signed too.
+            yield f"  wire width {width} {number}{new_name}"
         elif stripped.startswith("cell "):
             match = _CELL.match(line)
             child = modules[match[1]] if match else None

@@ -23,8 +23,9 @@ from hwgen.frontend.reader import MAX_ELEMENTS
 Array = npt.NDArray
 
 FOLDABLE = frozenset(
-    """Abs Add Cast Ceil Clip Concat Constant Div Exp Flatten Floor Gather Identity Max Min Mul Neg
-    Pow Reciprocal Relu Reshape Round Shape Sign Slice Sqrt Squeeze Sub Transpose Unsqueeze""".split()
+    """Abs Add Cast Ceil Clip Concat Constant Div Exp Flatten Floor Gather Identity Max Min Mul
+    Neg Pow Reciprocal Relu Reshape Round Shape Sign Slice Sqrt Squeeze Sub Transpose
+    Unsqueeze""".split()
 )
 # Nodes that only move elements: applied to codes and scales as to the values themselves.
 MOVES = frozenset("Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())

@@ -18,9 +18,18 @@ from onnx import NodeProto, TensorProto
 
 from hwgen.errors import FrontendError
 from hwgen.frontend.constants import Constant
-from hwgen.ops.float_steps import Add, Apply, Clip, Curve, Divide, LeakyRectify, Multiply, Step
+from hwgen.ops.float_steps import (
+    Add,
+    Apply,
+    Clip,
+    Curve,
+    Divide,
+    LeakyRectify,
+    Multiply,
+    Step,
+    reals,
+)
 from hwgen.ops.float_steps import Reals as Reals
-from hwgen.ops.float_steps import reals
 
 Steps = tuple[Step, ...]
 

@@ -7,7 +7,6 @@ too when one power of two divides them all; this finds that power.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -16,33 +15,11 @@ from hwgen.errors import FrontendError
 from hwgen.ir import Scale, TensorType
 from hwgen.numeric import CodeType, Rounding
 from hwgen.ops.elementwise import Elementwise
-from hwgen.ops.float_steps import Add, Divide, Multiply, Quantize, Step, reals
+from hwgen.ops.float_steps import Line, Quantize, Step, affine_lines, reals
 from hwgen.ops.requantize import Requantize
 
 MAX_CODE_BITS = 32
 MAX_EVALUATIONS = 1 << 22
-
-Affine = tuple[Fraction, Fraction]  # real = slope * code + offset
-
-
-def affine(scale: Sequence[float], steps: tuple[Step, ...], channels: int) -> list[Affine] | None:
-    """Return each channel's exact slope and offset, None where a step is not affine."""
-    slopes = [Fraction(s) for s in np.broadcast_to(np.array(scale), (channels,)).tolist()]
-    offsets = [Fraction(0)] * channels
-    for step in steps:
-        if not isinstance(step, Add | Multiply | Divide):
-            return None
-        constants = np.broadcast_to(step.constant, (channels,)).tolist()
-        if not all(math.isfinite(c) for c in constants):
-            return None
-        exact = [Fraction(c) for c in constants]
-        if isinstance(step, Add):
-            offsets = [o + c for o, c in zip(offsets, exact, strict=True)]
-            continue
-        factors = exact if isinstance(step, Multiply) else [1 / c for c in exact]
-        slopes = [s * f for s, f in zip(slopes, factors, strict=True)]
-        offsets = [o * f for o, f in zip(offsets, factors, strict=True)]
-    return list(zip(slopes, offsets, strict=True))
 
 
 def exact_output(
@@ -54,7 +31,7 @@ def exact_output(
     ------
     FrontendError : when the numbers need more than 32 bits
     """
-    lines = affine(scale, steps, x.channels)
+    lines = affine_lines(scale, steps, x.channels)
     if lines is not None and all(offset == 0 and slope > 0 for slope, offset in lines):
         return None, tuple(float(slope) for slope, _ in (lines[:1] if _same(lines) else lines))
     if lines is not None:
@@ -64,11 +41,11 @@ def exact_output(
     return _on_float_grid(x, scale, steps)
 
 
-def _same(lines: list[Affine]) -> bool:
+def _same(lines: list[Line]) -> bool:
     return len(set(lines)) == 1
 
 
-def _on_dyadic_grid(x: TensorType, lines: list[Affine]) -> tuple[Requantize, Scale] | None:
+def _on_dyadic_grid(x: TensorType, lines: list[Line]) -> tuple[Requantize, Scale] | None:
     """Integer multiplier and offset on the coarsest grid, when float32 computes them exactly."""
     numbers = [number for line in lines for number in line]
     denominators = {number.denominator for number in numbers}

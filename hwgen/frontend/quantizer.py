@@ -76,7 +76,8 @@ def integer_quantizer(
     width = _one_integer(bit_width, "bit_width")
     if not 1 <= width <= MAX_BIT_WIDTH:
         raise FrontendError(
-            f"type too wide: expected bit_width 1..{MAX_BIT_WIDTH}, got {width}; train with fewer bits"
+            f"type too wide: expected bit_width 1..{MAX_BIT_WIDTH}, got {width}; "
+            "train with fewer bits"
         )
     zero = _one_integer(zero_point, "zero_point")
     # A missing narrow means 1 in QONNX's implementation, whatever its page says.

@@ -8,10 +8,12 @@ Source: ONNX operator definitions; QONNX IntQuant and BipolarQuant.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -238,3 +240,36 @@ class Quantize(Step):
 
 
 STEPS: tuple[type[Step], ...] = (Add, Multiply, Divide, Clip, LeakyRectify, Apply, Quantize)
+
+
+Line = tuple[Fraction, Fraction]  # real = slope * code + offset
+
+
+def affine_lines(
+    scale: Sequence[float], steps: Sequence[Step], channels: int, through_clips: bool = False
+) -> list[Line] | None:
+    """Return each channel's exact line, as if nothing rounded; None where a step is not affine.
+
+    Parameters
+    ----------
+    scale : real value of input code 1, one or one per channel
+    through_clips : take a Clip for a wire, which it is between its bounds
+    """
+    slopes = [Fraction(s) for s in np.broadcast_to(np.array(scale), (channels,)).tolist()]
+    offsets = [Fraction(0)] * channels
+    for step in steps:
+        if isinstance(step, Clip) and through_clips:
+            continue
+        if not isinstance(step, Add | Multiply | Divide):
+            return None
+        constants = np.broadcast_to(step.constant, (channels,)).tolist()
+        if not all(map(math.isfinite, constants)):
+            return None
+        exact = [Fraction(c) for c in constants]
+        if isinstance(step, Add):
+            offsets = [o + c for o, c in zip(offsets, exact, strict=True)]
+            continue
+        factors = exact if isinstance(step, Multiply) else [1 / c for c in exact]
+        slopes = [s * f for s, f in zip(slopes, factors, strict=True)]
+        offsets = [o * f for o, f in zip(offsets, factors, strict=True)]
+    return list(zip(slopes, offsets, strict=True))

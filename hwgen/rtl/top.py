@@ -60,10 +60,11 @@ class Accelerator(wiring.Component):
         self.graph = graph
         self.groups = group_layers(graph)
         check_lanes(graph)
-        self.layers: dict[str, StreamComponent] = {}
+        # By the name of their instance.
+        self.layers: dict[str, tuple[Layer, StreamComponent]] = {}
         for group in self.groups:
             name = free_name(group.name, {*self.layers, *OWN_NAMES}, "layer")
-            self.layers[name] = self._unit(group)
+            self.layers[name] = (group, self._unit(group))
         first, last = graph.nodes[0], graph.nodes[-1]
         self.stream_input = StreamInput(graph.inputs[0].type, first.op.lanes[0])
         self.stream_output = StreamOutput(graph.types[last.name], last.op.lanes[1])
@@ -117,7 +118,7 @@ class Accelerator(wiring.Component):
         source, sink, pause = self.stream_input, self.stream_output, self.axi_lite.soft_reset
         m.submodules.stream_input = DATAPATH(source)
         upstream = source.o
-        for name, layer in self.layers.items():
+        for name, (_, layer) in self.layers.items():
             m.submodules[name] = DATAPATH(layer)
             connect(m, upstream, layer.i)
             upstream = layer.o

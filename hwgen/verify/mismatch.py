@@ -147,9 +147,7 @@ def _lanes(graph: Graph, stream: _Stream) -> int:
     return stream.layer.nodes[-1].op.lanes[1]
 
 
-def _stuck(
-    graph: Graph, layers: Sequence[Layer], recordings: Sequence[Recording]
-) -> int | None:
+def _stuck(graph: Graph, layers: Sequence[Layer], recordings: Sequence[Recording]) -> int | None:
     """Return the index of the recording of the layer that lost beats or stopped."""
     for index, layer in enumerate(layers):
         before, after = recordings[index], recordings[index + 1]

@@ -220,7 +220,8 @@ class Recorder:
         self.clock, self.start_ns = dut.aclk, start_ns
         self.probes = []
         for probe in BENCH["probes"]:
-            valid, ready, payload = (getattr(dut, probe[k]) for k in ("valid", "ready", "payload"))
+            unit = getattr(dut, probe["instance"])
+            valid, ready, payload = unit.o_valid, unit.o_ready, unit.o_payload
             self.probes.append((valid, ready, payload, [], []))
 
     async def run(self):

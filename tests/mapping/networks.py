@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from hwgen.ir import Graph, Input, Node, TensorType
@@ -17,9 +19,11 @@ def random_network(seed: int, widths: tuple[int, ...] = (12, 8, 6, 4), fold: boo
     kind = TensorType((widths[0],), CodeType(0, 7))
     nodes: list[Node] = []
     name = "x"
-    for k, (columns, rows) in enumerate(zip(widths, widths[1:], strict=False)):
+    for k, (columns, rows) in enumerate(itertools.pairwise(widths)):
         binary = kind.codes.bipolar
-        weights = rng.choice([-1, 1], (rows, columns)) if binary else rng.integers(-7, 8, (rows, columns))
+        weights = (
+            rng.choice([-1, 1], (rows, columns)) if binary else rng.integers(-7, 8, (rows, columns))
+        )
         pe = int(rng.choice(divisors(rows))) if fold else 1
         simd = int(rng.choice(divisors(columns))) if fold else 1
         op = MatVec(weights, pe, simd, Kernel.XNOR if binary else Kernel.MAC)

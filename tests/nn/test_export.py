@@ -79,8 +79,10 @@ def test_file_computes_what_the_model_computes(tmp_path_factory, model_and_size,
 
 
 @pytest.mark.parametrize("rounding", SAYABLE)
-def test_ties_round_alike_in_file_and_model(tmp_path, rounding):
-    config = hnn.FixedPointConfig(bit_width=5, frac=1, rounding=rounding)
+@pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.SAT_SYM])
+@pytest.mark.parametrize("signed", [True, False])
+def test_ties_and_limits_are_alike_in_file_and_model(tmp_path, rounding, overflow, signed):
+    config = hnn.FixedPointConfig(5, signed, rounding=rounding, overflow=overflow, frac=1)
     x = torch.arange(-80, 80, dtype=torch.float32)[:, None] / 8
     model = hnn.Identity(output=config).eval()
     path = hnn.export(model, x, tmp_path / "ties.onnx")
@@ -148,7 +150,17 @@ def test_weights_in_the_file_are_the_quantized_ones(tmp_path):
     layer = model.block.fc1
     codes = layer.weight_quantizer.codes(layer.weight).T
     assert (stored["block.fc1.weight"] / stored["block.fc1.weight_quant.scale"] == codes).all()
-    assert not any(np.signbit(array[array == 0]).any() for array in stored.values())
+
+
+def test_no_negative_zero_reaches_the_file(tmp_path):
+    layer = hnn.Linear(2, 2, bias=False, weight=hnn.FixedPointConfig(bit_width=4, frac=0))
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[-0.1, 3.0], [-0.4, -1.0]]))
+    model = nn.Sequential(hnn.Identity(output=hnn.FixedPointConfig(frac=0)), layer)
+    graph = onnx.load(hnn.export(model, torch.zeros(1, 2), tmp_path / "model.onnx")).graph
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}["1.weight"]
+    assert stored.tolist() == [[0.0, 0.0], [3.0, -1.0]]
+    assert np.signbit(stored).tolist() == [[False, False], [False, True]]
 
 
 def test_same_model_gives_the_same_bytes(tmp_path):
@@ -209,36 +221,35 @@ def test_every_offending_layer_is_named_at_once(tmp_path):
     target = tmp_path / "model.onnx"
     with pytest.raises(ExportError) as caught:
         hnn.export(model, torch.zeros(1, 4), target)
+    layers = (
+        "expected one of hwgen.nn Linear, BatchNorm1d, ReLU, Sign, Identity; torch.nn Flatten, "
+        "Dropout, Identity"
+    )
+    wrapped = (
+        "expected overflow SAT or SAT_SYM, got WRAP, which QONNX cannot say; train with "
+        "Overflow.SAT"
+    )
+    tied = (
+        "expected a rounding mode of QONNX (CEIL, RND_CONV, RND_INF, RND_ZERO, TRN, TRN_ZERO, "
+        "UP), got RND; train with Rounding.RND_CONV"
+    )
+    sick = (
+        "expected finite numbers, got 2 of 16 NaN or infinite; train again with a lower learning "
+        "rate"
+    )
+    unseen = (
+        "expected a calibrated quantizer, got one that has seen no data; run a training batch or "
+        "hwgen.nn.calibrate(model, batches), or give frac="
+    )
     assert str(caught.value).splitlines() == [
         "the model cannot be exported, 7 problems:",
-        (
-            "  - start: expected one of hwgen.nn Linear, BatchNorm1d, ReLU, Sign, Identity; torch.nn "
-            "Flatten, Dropout, Identity; got torch.nn.modules.linear.Linear; use hwgen.nn.Linear"
-        ),
-        (
-            "  - wrapped.output_quantizer: expected overflow SAT or SAT_SYM, got WRAP, which QONNX "
-            "cannot say; train with Overflow.SAT"
-        ),
-        (
-            "  - tied.output_quantizer: expected a rounding mode of QONNX (CEIL, RND_CONV, RND_INF, "
-            "RND_ZERO, TRN, TRN_ZERO, UP), got RND; train with Rounding.RND_CONV"
-        ),
-        (
-            "  - sick.weight: expected finite numbers, got 2 of 16 NaN or infinite; train again with "
-            "a lower learning rate"
-        ),
-        (
-            "  - fresh.scale_quantizer: expected a calibrated quantizer, got one that has seen no "
-            "data; run a training batch or hwgen.nn.calibrate(model, batches), or give frac="
-        ),
-        (
-            "  - fresh.bias_quantizer: expected a calibrated quantizer, got one that has seen no "
-            "data; run a training batch or hwgen.nn.calibrate(model, batches), or give frac="
-        ),
-        (
-            "  - conv: expected one of hwgen.nn Linear, BatchNorm1d, ReLU, Sign, Identity; torch.nn "
-            "Flatten, Dropout, Identity; got torch.nn.modules.conv.Conv2d; build the model from these"
-        ),
+        f"  - start: {layers}; got torch.nn.modules.linear.Linear; use hwgen.nn.Linear",
+        f"  - wrapped.output_quantizer: {wrapped}",
+        f"  - tied.output_quantizer: {tied}",
+        f"  - sick.weight: {sick}",
+        f"  - fresh.scale_quantizer: {unseen}",
+        f"  - fresh.bias_quantizer: {unseen}",
+        f"  - conv: {layers}; got torch.nn.modules.conv.Conv2d; build the model from these",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -260,6 +271,28 @@ class Residual(nn.Module):
     def forward(self, x):
         x = self.start(x)
         return x + self.fc(x)
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.start = hnn.Identity(output=KNOWN)
+        self.left = linear(4, 4, output=KNOWN)
+        self.right = linear(4, 4, output=KNOWN)
+
+    def forward(self, x):
+        x = self.start(x)
+        self.left(x)
+        return self.right(x)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.start = hnn.Identity(output=KNOWN)
+
+    def forward(self, x, mask):
+        return self.start(x)
 
 
 class Conditional(nn.Module):
@@ -296,6 +329,8 @@ class OwnLinear(hnn.Linear):
         (nn.Sequential(nn.Flatten(0), QUANTIZED), r"expected nn.Flatten\(1, -1\), got nn.Flatten"),
         (nn.Sequential(nn.ReLU()), "torch.nn.modules.activation.ReLU; use hwgen.nn.ReLU"),
         (Residual(), "expected a call of a layer, got the function or tensor add; use the module"),
+        (Branching(), "right: expected the result of left as its only input, got start; only chai"),
+        (TwoInputs(), "mask: expected a model of one input, got a further one"),
         (Conditional(), "Conditional: expected a forward that calls its layers one after another"),
         (nn.Sequential(QUANTIZED, OwnLinear(4, 4)), "got .*OwnLinear; build the model from these"),
     ],

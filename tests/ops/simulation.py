@@ -55,7 +55,7 @@ def simulate(
     i, o = component.i, component.o
     i_payload, o_payload = i.payload.as_value(), o.payload.as_value()
 
-    async def bench(ctx):  # noqa: ANN001, ANN202
+    async def bench(ctx):
         sent, offering, cycle, moved = 0, False, 0, 0
         waiting = None
         while len(run.beats) < outputs and cycle - moved < patience:

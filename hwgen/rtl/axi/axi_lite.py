@@ -8,7 +8,10 @@ Source: AMBA AXI4, ARM IHI 0022H, sections A3.2 (handshake), B1 (AXI4-Lite).
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -125,27 +128,42 @@ class AxiLiteRegisters(wiring.Component):
 
     def _read_channel(self, m: Module) -> None:
         high_word = Signal(32)
-        m.d.comb += self.arready.eq(~self.rvalid)
-        with m.If(self.arvalid & self.arready):
-            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0), self.rresp.eq(OKAY)]
-            with m.Switch(self.araddr[2:]):
-                for name, value in self._readable(high_word).items():
-                    with m.Case(OFFSETS[name] >> 2):
-                        m.d.sync += self.rdata.eq(value)
-                        if name.endswith("_low"):
-                            counter = getattr(self, name.removesuffix("_low"))
-                            m.d.sync += high_word.eq(counter[32:])
-                with m.Default():
-                    m.d.sync += self.rresp.eq(SLVERR)
+        accept = Signal()
+        mapped = Signal()
+        m.d.comb += [
+            self.arready.eq(~self.rvalid),
+            accept.eq(self.arvalid & self.arready),
+        ]
+        words, selects = [], []
+        for name, value in self._readable(high_word).items():
+            select = Signal(name=f"select_{name}")
+            word = Signal(32, name=f"word_{name}")
+            m.d.comb += [
+                select.eq(self.araddr[2:] == OFFSETS[name] >> 2),
+                word.eq(Mux(select, value, 0)),
+            ]
+            words.append(word)
+            selects.append(select)
+            if name.endswith("_low"):
+                counter = getattr(self, name.removesuffix("_low"))
+                with m.If(accept & select):
+                    m.d.sync += high_word.eq(counter[32:])
+        m.d.comb += mapped.eq(Cat(selects).any())
+        with m.If(accept):
+            m.d.sync += [
+                self.rvalid.eq(1),
+                self.rdata.eq(reduce(or_, words)),
+                self.rresp.eq(Mux(mapped, OKAY, SLVERR)),
+            ]
         with m.Elif(self.rvalid & self.rready):
             m.d.sync += self.rvalid.eq(0)
 
-    def _readable(self, high_word: Signal) -> dict[str, Value | int]:
+    def _readable(self, high_word: Signal) -> dict[str, Value]:
         """Return what a read of each register gives."""
-        values: dict[str, Value | int] = {
-            **self.constants,
-            "control": 0,
-            "status": self.busy | self.tlast_seen_wrong << 1,
+        values: dict[str, Value] = {
+            **{name: C(word, 32) for name, word in self.constants.items()},
+            "control": C(0, 32),
+            "status": Cat(self.busy, self.tlast_seen_wrong, C(0, 30)),
         }
         for name, width in COUNTERS.items():
             counter = getattr(self, name)
