@@ -15,14 +15,14 @@ from hwgen import __version__
 from hwgen.board import Board, load_board
 from hwgen.build.bench import write_bench
 from hwgen.build.directory import staged_directory, write_manifest
-from hwgen.build.driver import write_driver
+from hwgen.build.driver import DriverInfo, FrameFormat, write_driver
 from hwgen.build.emit import EmittedDesign, ModelInfo, emit_verilog
 from hwgen.build.manifest import manifest_of
 from hwgen.build.reference import write_reference
-from hwgen.build.vivado import write_vivado_project
+from hwgen.build.vivado import DesignInfo, write_vivado_project
 from hwgen.errors import HwgenError
 from hwgen.frontend import load
-from hwgen.ir import Graph
+from hwgen.ir import Graph, TensorType
 from hwgen.mapping.folding import fold
 from hwgen.mapping.streams import connect_lanes, insert_fifos
 from hwgen.passes import PASSES, run_passes
@@ -107,7 +107,7 @@ def connect_streams(build: Build) -> Build:
 
 def emit_hardware(build: Build) -> Build:
     """Verilog, one module a layer."""
-    info = ModelInfo(build.sha256, __version__, build.model.name)
+    info = ModelInfo(bytes.fromhex(build.sha256), __version__, build.model.name)
     return replace(build, design=emit_verilog(build.network, build.out / "rtl", info))
 
 
@@ -138,9 +138,23 @@ def write_cocotb_bench(build: Build) -> Build:
 
 def write_tool_flow(build: Build) -> Build:
     """The project files of the board's tools, and a driver for its host."""
-    write_vivado_project(build.out, build.board, build.hardware, build.clock_mhz)
-    write_driver(build.out, build.network, build.hardware, build.sha256)
+    graph, design = build.network, build.hardware
+    info = DesignInfo(design.top, design.files, design.s_axis_bits, design.m_axis_bits)
+    write_vivado_project(build.out, build.board, info, build.clock_mhz)
+    driver = DriverInfo(
+        top=design.top,
+        input=_frame_format(graph.inputs[0].type, graph.nodes[0].op.lanes[0], design.s_axis_bits),
+        output=_frame_format(
+            graph.types[graph.outputs[0]], graph.nodes[-1].op.lanes[1], design.m_axis_bits
+        ),
+        model_sha256=build.sha256,
+    )
+    write_driver(build.out / "driver", driver)
     return build
+
+
+def _frame_format(kind: TensorType, lanes: int, tdata_bits: int) -> FrameFormat:
+    return FrameFormat(kind.codes, kind.shape, lanes, tdata_bits)
 
 
 def write_report(build: Build) -> Build:

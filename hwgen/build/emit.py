@@ -7,17 +7,15 @@ as escaped comments.
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # type: ignore[attr-defined]  # absent from the stubs
 
-from hwgen.build.rtlil_names import plain_names
-from hwgen.build.verilog_text import comment_text, finished, header
-from hwgen.build.yosys import quote_path, run_yosys
+from hwgen.build.rtlil_to_verilog import VerilogModule, verilog_modules
+from hwgen.build.verilog_text import comment_text, header
 from hwgen.ir import Graph, Node
-from hwgen.mapping.layers import Layer
 from hwgen.ops.matvec import MatVec
 from hwgen.rtl.names import free_name
 from hwgen.rtl.top import Accelerator
@@ -30,19 +28,6 @@ _OWN_PURPOSES = {
     "axi_lite": "AXI4-Lite port to the registers",
     "counters": "frames, cycles, stalls, TLAST errors",
 }
-_EQUAL_WIDTHS = Path(__file__).with_name("equal_widths.v")
-_CLEAN_UP = (
-    "proc",
-    "opt_expr",
-    "opt_clean -purge",
-    "opt_dff",
-    # Don't-cares of the step before: a definite 0 simulates the same everywhere.
-    "setundef -zero",
-    "opt_expr",
-    "wreduce t:$add t:$sub t:$mux",
-    f"techmap -max_iter 1 -map {quote_path(_EQUAL_WIDTHS)}",
-    "opt_clean -purge",
-)
 
 
 @dataclass(frozen=True)
@@ -91,13 +76,12 @@ def emit_verilog(graph: Graph, out_dir: Path, info: ModelInfo) -> EmittedDesign:
     accelerator = Accelerator(graph, info.sha256, info.version)
     names = _ModuleNames(graph, accelerator)
     text = rtlil.convert(accelerator, name=graph.name, emit_src=False)
-    text = plain_names(text, names)
     out_dir.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, verilog in _verilog(text, names).items():
-        path = out_dir / f"{name}.v"
-        lines = _describe(graph, accelerator, names.paths[name])
-        path.write_text(header(name, lines[0], lines[1:], info) + finished(verilog), newline="\n")
+    for module in verilog_modules(text, names, _DISSOLVED):
+        purpose, *about = _describe(graph, accelerator, module.path)
+        path = out_dir / f"{module.name}.v"
+        path.write_text(file_text(module, purpose, about, info), newline="\n")
         files.append(path)
     return EmittedDesign(
         top=names.top,
@@ -109,6 +93,12 @@ def emit_verilog(graph: Graph, out_dir: Path, info: ModelInfo) -> EmittedDesign:
             for instance, (layer, _) in accelerator.layers.items()
         },
     )
+
+
+def file_text(module: VerilogModule, purpose: str, about: Sequence[str], info: ModelInfo) -> str:
+    """Return a whole file: header, module, and no implicit nets."""
+    head = header(module.name, purpose, about, info)
+    return f"{head}\n`default_nettype none\n\n{module.text}\n`default_nettype wire\n"
 
 
 class _ModuleNames:
@@ -131,30 +121,6 @@ class _ModuleNames:
     def of(self, path: tuple[str, ...]) -> str:
         """Return the name given to the module at `path`."""
         return next(name for name, known in self.paths.items() if known == path)
-
-    def dissolved(self, name: str) -> bool:
-        """Whether the module is to vanish into its parent."""
-        return bool(_DISSOLVED & set(self.paths[name][2:]))
-
-
-def _verilog(text: str, names: _ModuleNames) -> dict[str, str]:
-    """Return the Verilog of each module, parts before the whole."""
-    dissolved = [name for name in names.paths if names.dissolved(name)]
-    kept = [name for name in reversed(names.paths) if not names.dissolved(name)]
-    with tempfile.TemporaryDirectory(prefix="hwgen_emit_") as folder:
-        work = Path(folder)
-        (work / "design.il").write_text(text, encoding="utf-8")
-        commands = [f"read_rtlil {quote_path(work / 'design.il')}"]
-        if dissolved:
-            cells = " ".join(f"t:{name}" for name in dissolved)
-            commands.append(f"flatten -noscopeinfo -separator _ {cells}")
-            commands.append(f"delete {' '.join(dissolved)}")
-        commands += _CLEAN_UP
-        for k, name in enumerate(kept):
-            commands.append(f"select {name}")
-            commands.append(f"write_verilog -noattr -selected {quote_path(work / f'{k}.v')}")
-        run_yosys(commands)
-        return {name: (work / f"{k}.v").read_text(encoding="utf-8") for k, name in enumerate(kept)}
 
 
 def _describe(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> list[str]:
@@ -180,14 +146,14 @@ def _describe(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> 
 
 
 def _node_lines(graph: Graph, node: Node) -> list[str]:
-    (before,) = graph.input_types(node)
+    (before,), after = graph.input_types(node), graph.types[node.name]
     i_lanes, o_lanes = node.op.lanes
+    i_bits, o_bits = i_lanes * before.codes.width, o_lanes * after.codes.width
     folding = ""
     if isinstance(node.op, MatVec):
         folding = f", pe {node.op.pe}, simd {node.op.simd}, kernel {node.op.kernel.value}"
     return [
         f"Node {node.name}: {node.op.name}{folding}, from {comment_text(node.source)}",
-        f"  in:  {before}, {i_lanes} a beat of {i_lanes * before.codes.width} bits",
-        f"  out: {graph.types[node.name]}, {o_lanes} a beat of "
-        f"{o_lanes * graph.types[node.name].codes.width} bits",
+        f"  in:  {before}, {i_lanes} a beat of {i_bits} bits",
+        f"  out: {after}, {o_lanes} a beat of {o_bits} bits",
     ]

@@ -65,3 +65,17 @@ module _hwgen_equal_widths_is_zero (A, Y);
     if (A_WIDTH == 1) assign Y = ~A; else assign Y = A == {A_WIDTH{1'b0}};
   endgenerate
 endmodule
+
+(* techmap_celltype = "$neg" *)
+module _hwgen_equal_widths_negation (A, Y);
+  parameter A_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] a;
+  generate
+    if (A_SIGNED) assign a = $signed(A); else assign a = A;
+  endgenerate
+  assign Y = -a;
+endmodule

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 from hwgen.rtl.names import free_name
 
+Path = tuple[str, ...]
+"""Names of instances from the top module down, the top's first."""
+
 _IDENTIFIER = re.compile(r"\\\S+")
 _PLAIN = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _WIRE = re.compile(r"  wire width (\d+) (signed )?(?:(input|output) \d+ )? ?\\(\S+)$")
@@ -27,7 +30,7 @@ _STREAM_PORT = {
     "input": re.compile(r"i__payload|i__valid|o__ready"),
     "output": re.compile(r"i__ready|o__payload|o__valid"),
 }
-_PORT_ORDER = ("aclk", "aresetn", "datapath_rst", "i_", "o_")
+_PORT_ORDER = ("aclk", "aresetn", "reset", "datapath_reset", "i_", "o_")
 
 
 @dataclass
@@ -46,7 +49,7 @@ class _Module:
     hidden: set[str] = field(default_factory=set)
 
 
-def plain_names(text: str, module_name: Callable[[tuple[str, ...]], str]) -> str:
+def plain_names(text: str, module_name: Callable[[Path], str]) -> str:
     """Return RTLIL `text` with plain names.
 
     Parameters

@@ -86,8 +86,8 @@ def _template() -> jinja2.Template:
     return environment.get_template("header.v.j2")
 
 
-def finished(verilog: str) -> str:
-    """Return one module as yosys wrote it with an ANSI port list and no implicit nets."""
+def tidy(verilog: str) -> str:
+    """Return one module as yosys wrote it, without yosys' first line, with an ANSI port list."""
     # The first line names the build of yosys, which is no part of the design.
     verilog = verilog.split("\n", 1)[1].strip("\n") + "\n"
     ports = {name: (kind, span or "") for kind, span, name in _PORT.findall(verilog)}
@@ -107,4 +107,4 @@ def finished(verilog: str) -> str:
     rows = [f"  {kind:{width}} {declarations[name]}" for name, (kind, _) in ports.items()]
     port_list = ",\n".join(rows)
     verilog = _MODULE.sub(lambda match: f"module {match[1]} (\n{port_list}\n);\n", verilog)
-    return f"\n`default_nettype none\n\n{verilog}\n`default_nettype wire\n"
+    return verilog

@@ -59,6 +59,11 @@ class Constant:
         """Return the finite float32 values, or refuse."""
         if not np.issubdtype(self.value.dtype, np.number):
             raise FrontendError(f"expected numbers in {self.name!r}, got {self.value.dtype}")
+        if self.value.dtype in (np.float64, np.float16):
+            raise FrontendError(
+                f"expected float32 numbers in {self.name!r}, got {self.value.dtype}; "
+                "export in float32"
+            )
         finite = np.isfinite(self.value)
         if not finite.all():
             first = self.value[~finite].ravel()[0]
@@ -135,7 +140,8 @@ def _execute(node: NodeProto, values: Sequence[Array | None], model: ModelProto)
     )
     single = onnx.helper.make_model(graph, opset_imports=list(model.opset_import))
     try:
-        (result,) = ReferenceEvaluator(single).run(None, named)
+        with np.errstate(all="ignore"):  # infinities and NaN are refused where they are used
+            (result,) = ReferenceEvaluator(single).run(None, named)
         return np.asarray(result)
     except _EVALUATOR_ERRORS as error:
         raise FrontendError(f"its constant inputs do not fit: {error}") from error

@@ -45,7 +45,9 @@ def execute(model: str | Path | ModelProto, frames: npt.ArrayLike) -> Reals:
     padding = -len(frames) % batch
     padded = np.concatenate([frames, np.zeros((padding, *shape), dtype=np.float32)])
     try:
-        evaluator = ReferenceEvaluator(checked, new_ops=[Quant, IntQuant, BipolarQuant])
+        evaluator = ReferenceEvaluator(
+            checked, new_ops=[Quant, IntQuant, BipolarQuant, BatchNormalization]
+        )
         with np.errstate(all="ignore"):
             outputs = [
                 evaluator.run(None, {source.name: padded[at : at + batch]})[0]
@@ -125,6 +127,23 @@ class IntQuant(Quant):
     """The newer name of Quant."""
 
     op_domain = QONNX_DOMAIN
+
+
+class BatchNormalization(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """Inference only: onnx's own takes any node with a momentum for training, up to opset 13."""
+
+    op_domain = ""
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, scale, bias, mean, variance, epsilon=None, **training
+    ) -> tuple[Reals]:
+        if training.get("training_mode"):
+            raise ValueError("BatchNormalization in training mode")
+        axes = (-1, *(1,) * (x.ndim - 2))
+        deviation = np.sqrt(variance + np.float32(1e-5 if epsilon is None else epsilon))
+        centered = x - mean.reshape(axes)
+        y = scale.reshape(axes) * centered / deviation.reshape(axes) + bias.reshape(axes)
+        return (y.astype(np.float32),)
 
 
 class BipolarQuant(OpRun):  # type: ignore[misc]  # onnx is untyped

@@ -294,7 +294,7 @@ class Importer:
         value = flow.value
         op, scale = exact_output(self._types[value], self._scales[value], flow.steps)
         if op is not None:
-            node = NodeProto(name=name, op_type="output")
+            node = NodeProto(name=flow.pending[-1] or name, op_type="output")
             return self._emit(len(self.model.graph.node), node, op, flow, scale, flow.pending)
         self._nodes = [replace(n, scale=scale) if n.name == value else n for n in self._nodes]
         return value

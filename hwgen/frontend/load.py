@@ -7,7 +7,8 @@ from pathlib import Path
 from onnx import ModelProto
 
 from hwgen.errors import FrontendError
-from hwgen.frontend.importer import Importer
+from hwgen.frontend import constants, linear, nodes
+from hwgen.frontend.importer import QUANTIZERS, Importer
 from hwgen.frontend.reader import check, decode, read
 from hwgen.ir import Graph
 
@@ -36,3 +37,13 @@ def _import(model: ModelProto, name: str) -> Graph:
         noun = "problem" if count == 1 else "problems"
         raise FrontendError(f"{name}: {count} {noun}", importer.problems)
     return importer.graph
+
+
+def supported_nodes() -> dict[str, str]:
+    """Return each supported ONNX operator and what it becomes, as `hwgen ops` lists them."""
+    becomes = dict.fromkeys(sorted(constants.FOLDABLE), "computed once, when its inputs are known")
+    becomes |= dict.fromkeys(sorted(constants.MOVES), "nothing, where the order of elements stays")
+    becomes |= dict.fromkeys(sorted(nodes.TRANSLATORS), "part of an exact integer function")
+    becomes |= dict.fromkeys(sorted(linear.TRANSLATORS), "matvec, with quantized weights")
+    becomes |= dict.fromkeys(sorted(QUANTIZERS), "integer codes; the end of an integer function")
+    return dict(sorted(becomes.items()))

@@ -9,6 +9,7 @@ Source: ONNX security advisories on external data (CVE-2024-27318 and its succes
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,12 @@ def _structure_problems(model: ModelProto) -> Iterator[str]:
             if name in produced:
                 yield f"value {name!r} is computed twice, expected once; export the model again"
             produced.add(name)
+    for kind, names in (
+        ("input", [v.name for v in graph.input]),
+        ("initializer", [t.name for t in graph.initializer]),
+    ):
+        for name in sorted(n for n, count in Counter(names).items() if count > 1):
+            yield f"{kind} {name!r} is there twice, expected different names; export it again"
     given = {v.name for v in graph.input} | {t.name for t in graph.initializer}
     for name in sorted(given & produced):
         yield f"value {name!r} is both given and computed; export the model again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from hwgen.ir import Op
-from hwgen.ops import convert_lanes, fifo, matvec, requantize, table, thresholds
+from hwgen.ops import convert_lanes, elementwise, fifo, matvec, requantize, table, thresholds
 
 OPERATOR_MODULES: tuple[ModuleType, ...] = (
     matvec,
@@ -26,4 +26,10 @@ OPERATORS: dict[str, type[Op]] = {
         convert_lanes.ConvertLanes,
         fifo.Fifo,
     )
+}
+
+# With what a pass removes before there is hardware: all that the text of a dump may hold.
+IR_OPERATORS: dict[str, type[Op]] = {
+    **OPERATORS,
+    elementwise.Elementwise.name: elementwise.Elementwise,
 }

@@ -1,7 +1,9 @@
-"""Rewrites of the graph, one file each; `run_passes` runs them in order, verified after each."""
+"""Rewrites of the graph, one file each; `PASSES` is their order, the verifier runs after each."""
 
 from hwgen.passes.base import Pass, run_passes
 from hwgen.passes.remove_identity import RemoveIdentity
 from hwgen.passes.tabulate import Tabulate
 
-__all__ = ["Pass", "RemoveIdentity", "Tabulate", "run_passes"]
+PASSES: tuple[Pass, ...] = (Tabulate(), RemoveIdentity())
+
+__all__ = ["PASSES", "Pass", "RemoveIdentity", "Tabulate", "run_passes"]

@@ -24,7 +24,6 @@ from hwgen.ops.float_steps import affine_lines
 from hwgen.ops.requantize import Requantize
 from hwgen.passes.finite_function import FiniteFunction
 
-MAX_SHIFT = 24
 SHARED_EXTRA_BITS = 4
 LIMIT = 1 << 60  # every product and sum below stays in int64
 
@@ -120,11 +119,13 @@ def searched(function: FiniteFunction) -> Requantize | None:
     codes = function.codes
     if codes.bipolar or codes.width > 32 or function.x.codes.width > 40:
         return None
+    # Enough bits to tell neighbouring codes apart, as far as v * 2**S stays below LIMIT.
+    most = max(min(function.x.codes.width + 4, 58 - codes.width), 0)
     found = constraints(function, codes)
-    if found is None or found.multipliers(MAX_SHIFT) is None:
+    if found is None or found.multipliers(most) is None:
         return None
-    shift = _smallest_shift(found)
-    for wider in range(shift, min(shift + SHARED_EXTRA_BITS, MAX_SHIFT) + 1):
+    shift = _smallest_shift(found, most)
+    for wider in range(shift, min(shift + SHARED_EXTRA_BITS, most) + 1):
         ranges = found.multipliers(wider)
         shared = None if ranges is None else _shared_multiplier(ranges, found.sign)
         if shared is not None:
@@ -133,8 +134,8 @@ def searched(function: FiniteFunction) -> Requantize | None:
     return None if ranges is None else _finished(found, ranges[0] * found.sign, shift, codes)
 
 
-def _smallest_shift(found: Constraints) -> int:
-    low, high = 0, MAX_SHIFT
+def _smallest_shift(found: Constraints, most: int) -> int:
+    low, high = 0, most
     while low < high:
         middle = (low + high) // 2
         if found.multipliers(middle) is None:

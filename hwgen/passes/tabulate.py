@@ -103,7 +103,7 @@ def candidates(op: Elementwise, function: FiniteFunction) -> Iterator[Op]:
     if found is not None:
         yield found
     yield from symbolic(op, function)
-    if function.codes.size - 1 <= MAX_THRESHOLDS and all(r.direction for r in function.rows):
+    if 1 <= function.codes.size - 1 <= MAX_THRESHOLDS and all(r.direction for r in function.rows):
         yield thresholds(function)
     if function.x.codes.size <= MAX_TABLE_ENTRIES:
         yield table(function)

@@ -5,6 +5,8 @@ A register slice at the end cuts the combinational path of ready through the lay
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Module
 from amaranth.lib.wiring import connect, flipped
 
@@ -39,12 +41,13 @@ class LayerUnit(StreamComponent):
         m = Module()
         chain = list(self.units)
         chain.append(("register_slice", RegisterSlice(self.o_codes, self.o_lanes)))
-        upstream = flipped(self.i)
         for name, unit in chain:
             m.submodules[name] = unit
-            connect(m, upstream, unit.i)
-            upstream = unit.o
-        connect(m, upstream, flipped(self.o))
+        units = [unit for _, unit in chain]
+        connect(m, flipped(self.i), units[0].i)
+        for before, after in pairwise(units):
+            connect(m, before.o, after.i)
+        connect(m, units[-1].o, flipped(self.o))
         return m
 
 
@@ -55,7 +58,7 @@ def check_lanes(graph: Graph) -> None:
     ------
     MappingError : naming both nodes
     """
-    for before, after in zip(graph.nodes, graph.nodes[1:], strict=False):
+    for before, after in pairwise(graph.nodes):
         gives, takes = before.op.lanes[1], after.op.lanes[0]
         if gives != takes:
             raise MappingError(

@@ -61,10 +61,13 @@ class FoldedMatVec(StreamComponent):
     def elaborate(self, platform: object) -> Module:
         """Sequencer, fetch, dot products, accumulators."""
         m = Module()
-        advance, step = Signal(), Signal()
+        advance = Signal()
+        step = Signal()
         column = Signal(range(max(self.column_folds, 2)))
         row_pass = Signal(range(max(self.row_folds, 2)))
-        first_pass, first_column, last_column = Signal(), Signal(), Signal()
+        first_pass = Signal()
+        first_column = Signal()
+        last_column = Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             first_pass.eq(row_pass == 0),

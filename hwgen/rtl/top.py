@@ -108,10 +108,14 @@ class Accelerator(wiring.Component):
         """Both domains run on `aclk`; sharing the signal keeps simulation free of delta races."""
         m.domains.sync = sync = ClockDomain("sync")
         m.domains.datapath = datapath = ClockDomain("datapath")
-        sync.clk = datapath.clk = self.aclk
+        reset = Signal()
+        datapath_reset = Signal()
+        # type: ignore because the stubs leave out what a ClockDomain consists of.
+        sync.clk = datapath.clk = self.aclk  # type: ignore[attr-defined]
+        sync.rst, datapath.rst = reset, datapath_reset  # type: ignore[attr-defined]
         m.d.comb += [
-            sync.rst.eq(~self.aresetn),
-            datapath.rst.eq(sync.rst | self.axi_lite.soft_reset),
+            reset.eq(~self.aresetn),
+            datapath_reset.eq(reset | self.axi_lite.soft_reset),
         ]
 
     def _streams(self, m: Module) -> None:

@@ -110,7 +110,7 @@ def run_bench(
 
 def _write_inputs(results: Path, vectors: tuple[Codes, Codes]) -> None:
     results.mkdir(parents=True, exist_ok=True)
-    for name in ("results.xml", "measured.json", "probes.json", "compile.log", "simulation.log"):
+    for name in ("results.xml", "measured.json", "probes.json", "simulation.log"):
         (results / name).unlink(missing_ok=True)
     np.save(results / "input.npy", vectors[0])
     np.save(results / "output.npy", vectors[1])

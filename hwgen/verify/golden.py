@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import VerificationError
+from hwgen.frontend.execute import execute
+from hwgen.frontend.reader import read
+from hwgen.frontend.shapes import frame_shape
 from hwgen.ir import Codes, Graph, Input
 
 Reals = npt.NDArray[np.float32]
@@ -39,12 +42,12 @@ class Golden:
     float_differences: int
 
 
-def golden(graph: Graph, inputs: Codes, model: Path, execute: Executor) -> Golden:
+def golden(graph: Graph, inputs: Codes, model: Path, executor: Executor) -> Golden:
     """Evaluate `inputs` both ways.
 
     Parameters
     ----------
-    execute : (model file, float32 frames) -> float32 outputs
+    executor : (model file, float32 frames) -> float32 outputs
 
     Raises
     ------
@@ -53,7 +56,7 @@ def golden(graph: Graph, inputs: Codes, model: Path, execute: Executor) -> Golde
     reals = real_frames(graph.inputs[0], inputs)
     # Where preparing and rounding do not lead back to the same code, both see the same neighbour.
     codes = graph.evaluate(graph.inputs[0].quantize(reals))
-    floats = np.asarray(execute(model, reals), dtype=np.float64).reshape(codes.shape)
+    floats = np.asarray(executor(model, reals), dtype=np.float64).reshape(codes.shape)
     scale = np.array(graph.scale_of(graph.outputs[0]))
     float_codes = np.rint(floats / scale).astype(np.int64)
     exact = exact_scales(graph)
@@ -69,6 +72,14 @@ def golden(graph: Graph, inputs: Codes, model: Path, execute: Executor) -> Golde
             "report it with the model"
         )
     return Golden(inputs, graph.evaluate(inputs), len(frames))
+
+
+def execute_model(model: Path, frames: Reals) -> Reals:
+    """Run the ONNX file on frames in the graph's shape; the file's own may be another."""
+    file = read(model)
+    stored = {tensor.name for tensor in file.graph.initializer}
+    (source,) = (value for value in file.graph.input if value.name not in stored)
+    return execute(file, frames.reshape(len(frames), *frame_shape(source)[1:]))
 
 
 def real_frames(source: Input, codes: Codes) -> Reals:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
 from hwgen.build.directory import read_manifest, update_manifest
 from hwgen.errors import VerificationError
-from hwgen.frontend.execute import execute as execute_onnx
 from hwgen.ir import Codes, Graph
 from hwgen.ir.text import parse_graph
 from hwgen.ops.registry import OPERATORS
 from hwgen.verify.bench_run import BenchRun, run_bench
-from hwgen.verify.golden import Executor, Golden, golden
+from hwgen.verify.golden import Executor, Golden, execute_model, golden
 from hwgen.verify.mismatch import OUTPUT_LAYER, Mismatch, first_mismatch
 from hwgen.verify.vectors import golden_frames
 
@@ -65,6 +64,19 @@ class VerifyResult:
         """Whether every code is equal and every promise kept."""
         return not self.failures and self.mismatches == 0
 
+    def as_dict(self) -> dict[str, object]:
+        """Return everything, ready for JSON."""
+        found = self.first_mismatch
+        return {
+            **manifest_entry(self),
+            "first_mismatch": None if found is None else str(found),
+            "first_mismatch_at": None if found is None else asdict(found),
+            "failures": list(self.failures),
+            "compiled": self.compiled,
+            "junit": None if self.junit is None else str(self.junit),
+            "waves": None if self.waves is None else str(self.waves),
+        }
+
 
 def verify(
     build_dir: Path,
@@ -74,7 +86,7 @@ def verify(
     waves: bool = False,
     progress: Progress | None = None,
     samples: Codes | None = None,
-    execute: Executor = execute_onnx,
+    executor: Executor = execute_model,
 ) -> VerifyResult:
     """Verify a build directory; its manifest gets the key `verify`.
 
@@ -86,7 +98,7 @@ def verify(
     waves : also record tb/<top>.vcd, of the failing test where there is one
     progress : called with a step's name, its number and their count
     samples : the user's own frames of input codes, used besides corners and random ones
-    execute : runs the ONNX model in floating point
+    executor : runs the ONNX model in floating point
 
     Raises
     ------
@@ -99,7 +111,7 @@ def verify(
     report(_STEPS[0], 0, len(_STEPS))
     graph, bench = _read_build(build_dir)
     inputs = golden_frames(graph, frames, seed, samples)
-    reference = golden(graph, inputs, build_dir / "reference" / "model.onnx", execute)
+    reference = golden(graph, inputs, build_dir / "reference" / "model.onnx", executor)
     vectors = (reference.inputs, reference.outputs)
     report(_STEPS[1], 1, len(_STEPS))
 
@@ -114,7 +126,7 @@ def verify(
     culprit = _find_mismatch(build_dir, graph, reference, run, seed)
     vcd = _record_waves(build_dir, vectors, run, seed, bench) if waves else None
     result = _result(run, reference, seed, culprit, failures, _copy_junit(results, junit), vcd)
-    update_manifest(build_dir, verify=_manifest_entry(result))
+    update_manifest(build_dir, verify=manifest_entry(result))
     return result
 
 
@@ -229,7 +241,8 @@ def _result(
     )
 
 
-def _manifest_entry(result: VerifyResult) -> dict[str, object]:
+def manifest_entry(result: VerifyResult) -> dict[str, object]:
+    """Return the manifest's key `verify`."""
     return {
         "frames": result.frames,
         "codes_compared": result.codes_compared,

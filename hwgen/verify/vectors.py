@@ -14,8 +14,6 @@ from hwgen.errors import VerificationError
 from hwgen.ir import Codes, Graph, TensorType
 from hwgen.rtl.axi.axi_stream import fill_code
 
-_FEWEST_FRAMES = 2
-
 
 def golden_frames(graph: Graph, frames: int, seed: int, samples: Codes | None = None) -> Codes:
     """Return `frames` frames of input codes, int64 [frames, *shape].
@@ -23,23 +21,21 @@ def golden_frames(graph: Graph, frames: int, seed: int, samples: Codes | None = 
     Parameters
     ----------
     graph : the mapped graph; its first node's lanes decide what an early TLAST cuts off
-    frames : how many, at least 2
+    frames : how many; never fewer than 2 are made
     seed : of everything random
     samples : codes of the user's own frames; they take the places of random ones
 
     Raises
     ------
-    VerificationError : when samples do not fit the input, or frames is too small
+    VerificationError : when samples do not fit the input
     """
     kind = graph.inputs[0].type
-    if frames < _FEWEST_FRAMES:
-        raise VerificationError(f"{frames} frames asked for; expected at least {_FEWEST_FRAMES}")
     rng = np.random.default_rng(seed)
     rows = [] if samples is None else list(_checked(samples, kind))
     random = _random_frames(kind, rng)
     # Samples, corners and random frames share the room evenly where it is scarce.
     corners = corner_frames(kind, rng)
-    room = frames - 1
+    room = max(frames, 2) - 1
     del rows[max(room - len(corners), room // 2) :]
     rows += corners[: room - len(rows)]
     rows += [next(random) for _ in range(room - len(rows))]

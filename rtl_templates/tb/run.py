@@ -6,7 +6,7 @@ perl; it does not need hwgen. `make` calls it, and so does `hwgen verify`. The c
 
 Environment: HWGEN_SEED, HWGEN_VECTORS (folder of input.npy and output.npy, default ../reference),
 HWGEN_RESULTS (folder for everything written, default results), HWGEN_PROBE=1 (record every
-layer), COCOTB_TEST_FILTER. Exit code: 0 all tests passed, 1 some failed, 3 a tool is missing
+layer), PLUSARGS, COCOTB_TEST_FILTER. Exit code: 0 all tests passed, 1 some failed, 3 a tool is missing
 or could not compile, 4 the simulation left no results.
 """
 
@@ -36,7 +36,7 @@ BUILD_ARGS = [
 # CFG_ variables are those that the wheel's unconfigured verilated.mk lacks.
 MAKE_VARIABLES = {
     "OPT_FAST": "-O1",
-    "OPT_GLOBAL": "-O1",
+    "OPT_GLOBAL": "-O0",
     "CFG_CXXFLAGS_PCH_I": "-include",
     "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
     "CFG_LDLIBS_THREADS": "-pthread",
@@ -134,6 +134,7 @@ def run(waves):
             results_xml=str(junit),
             seed=seed,
             waves=waves,
+            plusargs=shlex.split(os.environ.get("PLUSARGS", "")),
             log_file=results / "simulation.log",
         )
     except (RuntimeError, SystemExit) as error:

@@ -4,11 +4,13 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
 import hwgen.nn as hnn
+from hwgen import frontend
 
 from .qonnx_execution import execute
 
@@ -70,6 +72,9 @@ def test_training_reaches_the_goal_and_exports_exactly(digits, network, tmp_path
     with torch.no_grad():
         expected = model(data.test_images).numpy()
     assert (execute(path, data.test_images.numpy()) == expected).all()
+    graph = frontend.load(path)
+    codes = graph.evaluate(data.test_images.numpy().astype(np.int64))
+    assert (graph.dequantize(codes) == expected).all()
 
 
 def test_command_line_is_deterministic(digits, tmp_path, monkeypatch, capsys):

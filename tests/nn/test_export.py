@@ -13,8 +13,9 @@ from torch import nn
 
 import hwgen
 import hwgen.nn as hnn
-from hwgen.errors import ExportError
-from hwgen.numeric import Overflow, Rounding
+from hwgen import frontend
+from hwgen.errors import ExportError, NumericError
+from hwgen.numeric import Overflow, Rounding, qonnx_name, rounding_from_qonnx
 
 from .qonnx_execution import execute
 
@@ -44,6 +45,7 @@ activations = st.builds(
 @st.composite
 def models(draw):
     """A chain of one to three Linear layers with everything around them optional."""
+    torch.manual_seed(draw(st.integers(0, 2**32 - 1)))
     sizes = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
     layers = [hnn.Identity(output=draw(activations))]
     for inputs, outputs in itertools.pairwise(sizes):
@@ -66,16 +68,18 @@ def models(draw):
 
 
 @settings(max_examples=100)
-@given(model_and_size=models(), seed=st.integers(0, 2**32 - 1))
-def test_file_computes_what_the_model_computes(tmp_path_factory, model_and_size, seed):
+@given(model_and_size=models())
+def test_file_and_graph_compute_what_the_model_does(tmp_path_factory, model_and_size):
     model, size = model_and_size
-    rng = np.random.default_rng(seed)
-    x = torch.from_numpy((rng.normal(size=(20, size)) * 4).astype(np.float32))
+    x = torch.randn(20, size) * 4
     model(x)
     path = hnn.export(model, x, tmp_path_factory.mktemp("export") / "model.onnx")
     model.eval()
     expected = model(x).detach().numpy()
     assert (execute(path, x.numpy()) == expected).all()
+    graph = frontend.load(path)
+    codes = graph.evaluate(model[0].output_quantizer.codes(x))
+    assert (graph.dequantize(codes) == expected).all()
 
 
 @pytest.mark.parametrize("rounding", SAYABLE)
@@ -87,6 +91,15 @@ def test_ties_and_limits_are_alike_in_file_and_model(tmp_path, rounding, overflo
     model = hnn.Identity(output=config).eval()
     path = hnn.export(model, x, tmp_path / "ties.onnx")
     assert (execute(path, x.numpy()) == model(x).detach().numpy()).all()
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_rounding_names_invert(rounding):
+    if rounding in SAYABLE:
+        assert rounding_from_qonnx(qonnx_name(rounding)) is rounding
+    else:
+        with pytest.raises(NumericError, match=f"{rounding.value} has no QONNX name; use one of"):
+            qonnx_name(rounding)
 
 
 def small_model():

@@ -1,4 +1,4 @@
-"""The register map behind the AXI4-Lite port: hardware, bench, drivers and documents read this table.
+"""The register map behind the AXI4-Lite port, for hardware, bench, drivers and documents.
 
 Words are 32 bits at byte offsets that are multiples of 4, in a window of 4 KiB. A read of an
 offset that is not in the table, and a write to a read-only one, is answered SLVERR and has no

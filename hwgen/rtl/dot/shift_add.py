@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth import Array, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import count_digits, signed_digits
-from hwgen.rtl.adder_tree import Term
+from hwgen.rtl.adder_tree import Term, extend
 from hwgen.rtl.dot.kernel import DotKernel
 from hwgen.rtl.dot.multiply_accumulate import digit_terms
 from hwgen.rtl.dot.operand import number
@@ -84,12 +84,12 @@ class ShiftAdd(DotKernel):
         terms = []
         for k, (value, word) in enumerate(zip(x, words, strict=True)):
             plain = number(value, self.inputs)
-            shifted = Array([plain << s for s in range(self.max_shift + 1)])
+            wide = extend(plain, plain.shape().signed, codes.width)
             for d in range(self.digits):
                 digit = word[d * self.digit_bits : (d + 1) * self.digit_bits]
                 moved = Signal(code_shape(codes), name=f"{name}_shifted{k}_{d}")
                 product = Signal(code_shape(codes), name=f"{name}_product{k}_{d}")
-                m.d.comb += moved.eq(shifted[digit[:-2]] if self.max_shift else plain)
+                m.d.comb += moved.eq(_shift_left(wide, digit[:-2]))
                 with m.If(advance):
                     m.d.sync += product.eq(Mux(digit[-1], Mux(digit[-2], -moved, moved), 0))
                 terms.append(Term(product, codes))
@@ -113,3 +113,12 @@ class ShiftAdd(DotKernel):
         mux_levels = self.max_shift.bit_length() / 2
         digit = Resources(lut=width * (mux_levels + 2.0), ff=1.6 * width)
         return digit * self.digits
+
+
+def _shift_left(value: Value, amount: Value) -> Value:
+    """Shift by a stage of multiplexers for each bit of `amount`, keeping the width."""
+    width = len(value)
+    for stage, bit in enumerate(amount):
+        shifted = Cat(Const(0, 1 << stage), value)[:width]
+        value = Mux(bit, shifted, value)
+    return value

@@ -1,0 +1,144 @@
+"""Predicted against synthesized resources of single units: how far off is the cost model?
+
+    python benchmarks/cost_model.py [--json]
+
+Every unit is synthesized by yosys for xcup (ultra96), all in one run, and compared with the
+operator's own promise. The median of |predicted / synthesized - 1| is the figure of merit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from amaranth import Module
+from amaranth.back import rtlil
+from amaranth.lib.wiring import connect, flipped
+
+from hwgen.board import load_board
+from hwgen.build.synthesize import synthesize
+from hwgen.build.yosys import run_yosys
+from hwgen.cost import Resources
+from hwgen.ir import Op, TensorType
+from hwgen.numeric import CodeType, Rounding
+from hwgen.ops.convert_lanes import ConvertLanes
+from hwgen.ops.fifo import Fifo
+from hwgen.ops.matvec import Kernel, MatVec
+from hwgen.ops.requantize import Requantize
+from hwgen.ops.table import Table
+from hwgen.ops.thresholds import Thresholds
+from hwgen.rtl.stream.component import StreamComponent
+
+SEED = 0
+
+
+def units() -> dict[str, tuple[Op, TensorType]]:
+    """Return the units by name: every operator at several foldings, seeded parameters."""
+    rng = np.random.default_rng(SEED)
+    dense = rng.integers(-32, 32, (64, 64))
+    signs = rng.choice([-1, 1], (64, 64))
+    twohot = np.array([a + b for a in (0, 1, 2, 4, 8) for b in (0, 16, -1, -4)])[
+        rng.integers(0, 20, (64, 64))
+    ]
+    six, binary = TensorType((64,), CodeType(0, 63)), TensorType((64,), CodeType.binary())
+    found: dict[str, tuple[Op, TensorType]] = {}
+    for pe, simd in ((1, 1), (4, 1), (16, 1), (4, 4), (8, 8), (16, 4)):
+        found[f"mac_{pe}x{simd}"] = MatVec(dense, pe, simd, Kernel.MAC), six
+        found[f"shift_add_{pe}x{simd}"] = MatVec(twohot, pe, simd, Kernel.SHIFT_ADD), six
+        found[f"signed_add_{pe}x{simd}"] = MatVec(signs, pe, simd, Kernel.SIGNED_ADD), six
+    for pe, simd in ((1, 8), (4, 16), (16, 16), (32, 16)):
+        found[f"xnor_{pe}x{simd}"] = MatVec(signs, pe, simd, Kernel.XNOR), binary
+    small = rng.integers(-32, 32, (16, 16))
+    found["unrolled_mac_16x16"] = MatVec(small, 16, 16), TensorType((16,), CodeType(0, 63))
+    wide = TensorType((64,), CodeType(-22000, 24000))
+    for pe in (1, 4, 64):
+        scale, offset = rng.integers(16, 32, 64), rng.integers(-30000, 30000, 64)
+        requantize = Requantize(scale, offset, 10, Rounding.RND_CONV, CodeType(0, 63), pe)
+        found[f"requantize_{pe}"] = requantize, wide
+        shift = Requantize(scale[:1] * 0 + 1, offset, 10, Rounding.RND, CodeType(0, 63), pe)
+        found[f"shift_{pe}"] = shift, wide
+        steps = np.sort(rng.integers(-22000, 24000, (64, 3)), axis=1)
+        rising = np.zeros(1, dtype=np.int64)
+        found[f"thresholds3_{pe}"] = Thresholds(steps, rising, CodeType(0, 3), pe), wide
+        found[f"sign_{pe}"] = Thresholds(steps[:, :1], rising, CodeType.binary(), pe), wide
+    entries = rng.integers(0, 64, (1, 256))
+    found["table_4"] = Table(entries, 0, CodeType(0, 63), 4), TensorType((64,), CodeType(0, 255))
+    found["widen_1x16"] = ConvertLanes(1, 16), six
+    found["narrow_16x1"] = ConvertLanes(16, 1), six
+    found["fifo_16x8"] = Fifo(16, 8), six
+    return found
+
+
+class Bench(StreamComponent):
+    """A unit behind its own ports, so that it is a module."""
+
+    def __init__(self, unit: StreamComponent) -> None:
+        self.unit = unit
+        super().__init__(unit.i_codes, unit.i_lanes, unit.o_codes, unit.o_lanes)
+
+    def elaborate(self, platform: object) -> Module:
+        """Pass the ports through."""
+        m = Module()
+        m.submodules.unit = self.unit
+        connect(m, flipped(self.i), self.unit.i)
+        connect(m, self.unit.o, flipped(self.o))
+        return m
+
+
+def measure(chosen: dict[str, tuple[Op, TensorType]], folder: Path) -> dict[str, Resources]:
+    """Return the synthesized resources of each unit."""
+    m = Module()
+    ports = {}
+    for name, (op, kind) in chosen.items():
+        unit = Bench(op.hardware(kind))
+        m.submodules[name] = unit
+        for side in ("i", "o"):
+            stream = getattr(unit, side)
+            for member in ("payload", "valid", "ready"):
+                signal = getattr(stream, member)
+                signal = signal.as_value() if member == "payload" else signal
+                ports[f"{name}_{side}_{member}"] = (signal, None)
+    text = rtlil.convert(m, name="bench", ports=ports, emit_src=False)
+    # Submodules are called "bench.NAME"; a dot is no part of a plain identifier.
+    (folder / "bench.il").write_text(text.replace("\\bench.", "\\unit_"))
+    run_yosys(
+        ["read_rtlil bench.il", "proc", "opt_expr", "clean", "write_verilog -noattr b.v"],
+        cwd=folder,
+    )
+    keep = [f"unit_{name}" for name in chosen]
+    report = synthesize([folder / "b.v"], "bench", load_board("ultra96"), folder / "synth", keep=keep)
+    return {name: report.modules[f"unit_{name}"] for name in chosen}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    arguments = parser.parse_args()
+    chosen = units()
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(chosen, Path(folder))
+    rows = []
+    for name, (op, kind) in chosen.items():
+        predicted, real = op.resources(kind), measured[name]
+        rows.append({"unit": name, "predicted": predicted.as_dict(), "yosys": real.as_dict()})
+    errors = [abs(r["predicted"]["lut"] / r["yosys"]["lut"] - 1) for r in rows if r["yosys"]["lut"]]
+    if arguments.json:
+        print(json.dumps({"rows": rows, "median_lut_error": statistics.median(errors)}, indent=2))
+        return
+    print(f"{'unit':22}" + "".join(f"{k:>9}{'yosys':>9}" for k in ("lut", "ff", "dsp", "bram36")))
+    for row in rows:
+        cells = (
+            f"{row['predicted'][k]:9.0f}{row['yosys'][k]:9.0f}"
+            for k in ("lut", "ff", "dsp", "bram36")
+        )
+        print(f"{row['unit']:22}" + "".join(cells))
+    print(f"median LUT error {100 * statistics.median(errors):.0f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Imports point one way, files stay small, and starting up costs nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "hwgen").rglob("*.py"))
+ALL_SOURCES = sorted(
+    path
+    for folder in ("hwgen", "tests", "examples", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+# Room -> what it may import of hwgen. A room is a folder, or a file at the top. Every room may
+# import `errors` and `hwgen` itself (the version). An entry with a dot names one module.
+BASE = {"cost", "numeric"}
+GRAPH = {*BASE, "ir"}
+ALLOWED = {
+    "errors": set(),
+    "cost": set(),
+    "resources": set(),
+    "board": {"cost", "resources"},
+    "numeric": set(),
+    "nn": {"numeric"},
+    "ir": BASE,
+    "rtl": GRAPH,
+    "ops": {*GRAPH, "rtl"},
+    "frontend": {*GRAPH, "ops"},
+    "passes": {*GRAPH, "ops"},
+    "mapping": {*GRAPH, "ops", "rtl", "board"},
+    # Layers and top put together what mapping has planned: rtl/, but above it.
+    "assembly": {*GRAPH, "ops", "rtl", "mapping"},
+    "verify": {*GRAPH, "ops", "rtl", "mapping", "assembly", "resources", "board"}
+    | {"frontend.execute", "build.directory"},
+    "build": {*GRAPH, "ops", "rtl", "mapping", "assembly", "resources", "board", "verify"},
+    "report": {"resources", "cost", "board"},
+}
+ANYTHING = ("pipeline", "commands", "cli", "hwgen")  # they only put rooms together
+ASSEMBLY = ("hwgen/rtl/layer.py", "hwgen/rtl/top.py")
+
+# Package from PyPI -> the rooms that may import it.
+FOREIGN = {
+    "torch": {"nn"},
+    "onnx": {"nn", "frontend"},
+    "amaranth": {"ops", "rtl", "assembly", "build"},
+    "pyosys": {"build"},
+    "jinja2": {"build", "report"},
+    "typer": {"cli"},
+    "rich": {"cli", "report"},
+    "cocotb": set(),
+    "cocotbext": set(),
+    "qonnx": set(),
+    "onnxruntime": set(),
+    "sklearn": {"commands"},
+}
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(path):
+    if relative(path) in ASSEMBLY:
+        return "assembly"
+    inside = path.relative_to(ROOT / "hwgen").with_suffix("").parts
+    return "hwgen" if inside[0] == "__init__" else inside[0]
+
+
+def imported_modules(tree):
+    """Names of the modules that code imports when it runs, those inside functions included."""
+    type_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in type_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "hwgen":
+                yield from (f"hwgen.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def violations(room, modules):
+    for module in modules:
+        package, *inside = module.split(".")
+        if package in FOREIGN and room not in FOREIGN[package]:
+            yield module
+        if package != "hwgen" or room in ANYTHING or not inside or inside[0].startswith("__"):
+            continue
+        path = "hwgen/" + "/".join(inside) + ".py"
+        target = "assembly" if path in ASSEMBLY else inside[0]
+        free = {room, "errors"}
+        if not {target, ".".join(inside[:2])} & (ALLOWED[room] | free):
+            yield module
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_imports_point_one_way(path):
+    tree = ast.parse(path.read_text())
+    assert list(violations(room_of(path), imported_modules(tree))) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("numeric", "import torch"),
+        ("numeric", "from hwgen.ir import Graph"),
+        ("ir", "def f():\n  from hwgen.ops.matvec import MatVec"),
+        ("ops", "import onnx.helper"),
+        ("rtl", "from hwgen.rtl.top import Top"),
+        ("verify", "from hwgen.build.emit import emit_verilog"),
+        ("build", "from hwgen import nn"),
+        ("nn", "import cocotb"),
+    ],
+)
+def test_a_wrong_import_is_noticed(room, line):
+    assert list(violations(room, imported_modules(ast.parse(line)))) != []
+
+
+def budget(path):
+    name = relative(path)
+    if name.startswith("hwgen/passes/"):
+        return 150
+    if name.startswith("hwgen/ops/") and "\nCASES" in path.read_text():
+        return 250
+    return 400
+
+
+@pytest.mark.parametrize("path", ALL_SOURCES, ids=relative)
+def test_file_size(path):
+    assert len(path.read_text().splitlines()) <= budget(path)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_functions_fit_a_screen(path):
+    """Forty lines, the docstring not counted."""
+    long = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            has_docstring = ast.get_docstring(node) is not None and len(node.body) > 1
+            body = node.body[1 if has_docstring else 0 :]
+            lines = node.end_lineno - body[0].lineno + 1
+            if lines > 40:
+                long.append(f"{node.name}: {lines}")
+    assert long == []
+
+
+def modules_after(code):
+    """Names of the modules that a fresh interpreter has loaded after `code`."""
+    report = "import sys; print('modules:', *sys.modules)"
+    wrapped = f"try:\n    {code}\nexcept SystemExit:\n    pass\n{report}"
+    done = subprocess.run(
+        [sys.executable, "-c", wrapped], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in done.stdout.rsplit("modules:", 1)[1].split()}
+
+
+HEAVY = {"torch", "onnx", "amaranth", "numpy", "pyosys", "cocotb", "jinja2"}
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; sys.argv = ['hwgen', '--help']; from hwgen.cli import main; main()"
+    assert modules_after(code) & HEAVY == set()
+
+
+def test_import_hwgen_loads_nothing_heavy():
+    assert modules_after("import hwgen") & HEAVY == set()
+
+
+def test_building_does_not_load_torch():
+    code = "import hwgen.pipeline, hwgen.frontend, hwgen.build.emit, hwgen.commands.build"
+    assert "torch" not in modules_after(code)
