@@ -18,7 +18,7 @@ from hwgen.build.verilog_text import comment_text, header
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
 from hwgen.rtl.names import free_name
-from hwgen.rtl.top import Accelerator
+from hwgen.rtl.top import Accelerator, buildable_layers
 
 # Instances too small for a file of their own: their parent takes them in.
 _DISSOLVED = frozenset({"register_slice", "storage"})
@@ -73,6 +73,8 @@ def emit_verilog(graph: Graph, out_dir: Path, info: ModelInfo) -> EmittedDesign:
     MappingError : when the graph is no chain or neighbours disagree about lanes
     ToolError : when yosys fails
     """
+    # Before anything is built: Amaranth complains of hardware that is begun and given up.
+    buildable_layers(graph)
     accelerator = Accelerator(graph, info.sha256, info.version)
     names = _ModuleNames(graph, accelerator)
     text = rtlil.convert(accelerator, name=graph.name, emit_src=False)

@@ -70,29 +70,32 @@ class VivadoOutputs:
     timing_report: Path
 
 
-def write_vivado_project(out_dir: Path, board: Board, design: DesignInfo, clock_mhz: float) -> Path:
-    """Write the Tcl scripts into `out_dir` and return the one to source, `build.tcl`."""
+def write_vivado_project(
+    build_dir: Path, board: Board, design: DesignInfo, clock_mhz: float
+) -> Path:
+    """Write the Tcl scripts into `build_dir`/vivado and return the one to source, `build.tcl`."""
     board.check_clock(clock_mhz)
     missing = [str(file) for file in design.rtl_files if not file.is_file()]
     if missing or not design.rtl_files:
         raise ToolError(
             f"{design.top}: no such Verilog file: {', '.join(missing) or '(none given)'}"
         )
+    folder = build_dir / "vivado"
     values = {
         "board": board,
         "design": design,
         "clock_mhz": clock_mhz,
-        "rtl_files": [_relative(file, out_dir) for file in design.rtl_files],
+        "rtl_files": [_relative(file, folder) for file in design.rtl_files],
         "input_dma_bits": dma_stream_bits(design.s_axis_tdata_bits),
         "output_dma_bits": dma_stream_bits(design.m_axis_tdata_bits),
         "processor_template": f"vivado/{board.vivado.processor}.tcl.j2",
         "register_bytes": _REGISTER_BYTES,
     }
     scripts = {name: render(f"vivado/{name}.j2", **values) for name in SCRIPTS}
-    out_dir.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in scripts.items():
-        (out_dir / name).write_text(text, encoding="ascii", newline="\n")
-    return out_dir / "build.tcl"
+        (folder / name).write_text(text, encoding="ascii", newline="\n")
+    return folder / "build.tcl"
 
 
 def run_vivado(build_dir: Path) -> VivadoOutputs:

@@ -118,7 +118,8 @@ def quantize(constant: Constant, quantizer: Quantizer, name: str) -> Constant:
     real = constant.reals()
     scale = _broadcast(quantizer.scale, real.shape)
     codes = quantizer.codes_of(real)
-    value = codes.astype(np.float32) * scale
+    with np.errstate(over="ignore", under="ignore"):  # infinity is refused where it is used
+        value = codes.astype(np.float32) * scale
     return Constant(value, name, codes, scale, quantizer.bipolar)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwgen.frontend.importer import Importer, Row
+from hwgen.frontend.importer import Row, import_model
 from hwgen.frontend.reader import read
 from hwgen.ir import Graph
 
@@ -33,6 +33,5 @@ def explain(path: str | Path) -> Explanation:
     ------
     FrontendError : when the file is not a sound ONNX model at all
     """
-    importer = Importer(read(path), Path(path).stem)
-    importer.run()
+    importer = import_model(read(path), Path(path).stem)
     return Explanation(tuple(importer.rows), tuple(importer.problems), importer.graph)

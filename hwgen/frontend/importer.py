@@ -21,7 +21,7 @@ from hwgen.frontend.names import Namer
 from hwgen.frontend.nodes import TRANSLATORS, Site, attributes, spread
 from hwgen.frontend.output_grid import exact_output
 from hwgen.frontend.quantizer import Quantizer, bipolar_quantizer, integer_quantizer
-from hwgen.frontend.reader import QONNX_DOMAIN, describe
+from hwgen.frontend.reader import QONNX_DOMAIN, describe, readable
 from hwgen.frontend.shapes import declared_batch, frame_shape, moved_shape
 from hwgen.ir import Graph, Input, Node, Op, Scale, TensorType, verify
 from hwgen.ops.elementwise import Elementwise
@@ -298,6 +298,14 @@ class Importer:
             return self._emit(len(self.model.graph.node), node, op, flow, scale, flow.pending)
         self._nodes = [replace(n, scale=scale) if n.name == value else n for n in self._nodes]
         return value
+
+
+def import_model(model: ModelProto, name: str) -> Importer:
+    """Walk a checked model; `graph`, `rows` and `problems` of the result say what came of it."""
+    importer = Importer(model, name)
+    with readable(name):
+        importer.run()
+    return importer
 
 
 def _supported(node: NodeProto) -> bool:

@@ -8,7 +8,7 @@ from onnx import ModelProto
 
 from hwgen.errors import FrontendError
 from hwgen.frontend import constants, linear, nodes
-from hwgen.frontend.importer import QUANTIZERS, Importer
+from hwgen.frontend.importer import QUANTIZERS, import_model
 from hwgen.frontend.reader import check, decode, read
 from hwgen.ir import Graph
 
@@ -30,8 +30,7 @@ def load_model(model: ModelProto | bytes, name: str = "") -> Graph:
 
 
 def _import(model: ModelProto, name: str) -> Graph:
-    importer = Importer(model, name)
-    importer.run()
+    importer = import_model(model, name)
     if importer.graph is None:
         count = len(importer.problems)
         noun = "problem" if count == 1 else "problems"

@@ -45,14 +45,15 @@ class Quantizer:
         if self.bipolar:
             return np.where(real >= 0, 1, -1).astype(np.int64)
         try:
-            shifted = real / self.scale + np.float32(self.zero_point)
+            with np.errstate(over="ignore", under="ignore"):  # infinity is clipped below
+                shifted = real / self.scale + np.float32(self.zero_point)
         except ValueError as error:
             raise FrontendError(
                 f"expected a scale for shape {real.shape}, got {self.scale.shape}"
             ) from error
-        rounded = round_real(shifted.astype(np.float32), self.rounding).astype(np.float64)
         low, high = self.codes.lo + self.zero_point, self.codes.hi + self.zero_point
-        return np.clip(rounded, low, high).astype(np.int64) - self.zero_point
+        clipped = np.clip(shifted.astype(np.float64), low, high)
+        return round_real(clipped, self.rounding).astype(np.int64) - self.zero_point
 
 
 def bipolar_quantizer(scale: npt.NDArray[np.float32]) -> Quantizer:
@@ -74,7 +75,9 @@ def integer_quantizer(
     """
     scale = _positive(scale)
     width = _one_integer(bit_width, "bit_width")
-    if not 1 <= width <= MAX_BIT_WIDTH:
+    if width < 1:
+        raise FrontendError(f"expected bit_width 1..{MAX_BIT_WIDTH}, got {width}")
+    if width > MAX_BIT_WIDTH:
         raise FrontendError(
             f"type too wide: expected bit_width 1..{MAX_BIT_WIDTH}, got {width}; "
             "train with fewer bits"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -70,8 +71,13 @@ def check(model: ModelProto, where: str) -> ModelProto:
         raise FrontendError(f"{where}: {count} nodes, expected at most {MAX_NODES}")
     normal = ModelProto()
     normal.CopyFrom(model)
-    _normalize_domains(normal)
-    problems = [*_tensor_problems(normal), *_opset_problems(normal), *_structure_problems(normal)]
+    with readable(where):
+        _normalize_domains(normal)
+        problems = [
+            *_tensor_problems(normal),
+            *_opset_problems(normal),
+            *_structure_problems(normal),
+        ]
     if problems:
         raise FrontendError(f"{where}: {len(problems)} problems in the file", problems)
     try:
@@ -80,6 +86,15 @@ def check(model: ModelProto, where: str) -> ModelProto:
         reason = str(error).split("\n\n")[0]
         raise FrontendError(f"{where}: not a valid ONNX model: {reason}") from error
     return normal
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Turn the error of a name that is not UTF-8, found when it is first read, into ours."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise FrontendError(f"{where}: a name is not UTF-8: {error.reason}") from error
 
 
 def _normalize_domains(model: ModelProto) -> None:

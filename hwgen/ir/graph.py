@@ -54,14 +54,16 @@ class Input:
         real = np.asarray(frames, dtype=np.float32)
         if not np.isfinite(real).all():
             raise IRError(f"input {self.name}: NaN or infinity cannot be quantized")
-        for name, constant in self.prepare:
-            real = PREPARE[name](real, np.float32(constant))
         codes = self.type.codes
+        with np.errstate(over="ignore", under="ignore"):  # infinity is clipped below
+            for name, constant in self.prepare:
+                real = PREPARE[name](real, np.float32(constant))
+            shifted = real / np.float32(self.scale) + np.float32(self.zero_point)
         if codes.bipolar:
             return np.where(real >= 0, 1, -1).astype(np.int64)
-        shifted = real / np.float32(self.scale) + np.float32(self.zero_point)
-        rounded = round_real(shifted, self.rounding).astype(np.float64) - self.zero_point
-        return np.clip(rounded, codes.lo, codes.hi).astype(np.int64)
+        low, high = codes.lo + self.zero_point, codes.hi + self.zero_point
+        clipped = np.clip(shifted.astype(np.float64), low, high)
+        return round_real(clipped, self.rounding).astype(np.int64) - self.zero_point
 
 
 @dataclass(frozen=True)

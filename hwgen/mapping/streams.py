@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hwgen.ir import Graph, Node, TensorType
+from hwgen.ir import Graph, Node, Op, TensorType
 from hwgen.mapping.timing import run, waiting_beats
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
 
 MAX_TDATA_BITS = 1024  # AXI DMA and most interconnects stop here
 FIFO_CYCLES = 2  # a beat spends these inside a FIFO in any case
-SLACK_BEATS = 1  # a layer's output register holds a beat of its own
 
 
 def connect_lanes(graph: Graph) -> Graph:
@@ -62,12 +61,23 @@ def insert_fifos(graph: Graph) -> Graph:
     # Enough frames for every stage to reach its steady state.
     traffic = run(graph, frames=len(graph.nodes) + 2)
     nodes: list[Node] = []
+    producer: Op | None = None
     for node in graph.nodes:
         (name,) = node.inputs
         waiting = waiting_beats(traffic[name])
-        if name != graph.inputs[0].name and waiting > SLACK_BEATS:
+        if producer is not None and waiting > _slack_beats(producer):
             fifo = Fifo(max(waiting + FIFO_CYCLES, 3), node.op.lanes[0])
             nodes.append(Node(f"{name[:54]}_fifo", fifo, (name,), graph.scale_of(name)))
             name = nodes[-1].name
         nodes.append(replace(node, inputs=(name,)))
+        producer = node.op
     return graph.with_nodes(tuple(nodes))
+
+
+def _slack_beats(producer: Op) -> int:
+    """Beats that may wait behind `producer` while it goes on.
+
+    A layer ends in a register slice with room for one. A converter has none: while its beat
+    waits, it cannot collect the next.
+    """
+    return 0 if isinstance(producer, ConvertLanes) else 1

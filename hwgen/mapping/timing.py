@@ -73,6 +73,9 @@ def first_lanes(graph: Graph) -> int:
 
 
 def waiting_beats(traffic: Traffic) -> int:
-    """Return the most beats that wait between producer and consumer at any cycle."""
-    arrived = np.searchsorted(traffic.given, traffic.taken, side="right")
-    return int((arrived - np.arange(len(traffic.taken))).max())
+    """Return the most beats that wait between producer and consumer at any cycle.
+
+    A beat that is taken in the cycle in which it is given does not wait.
+    """
+    arrived = np.searchsorted(traffic.given, traffic.taken, side="left")
+    return int((arrived - np.arange(len(traffic.taken))).max(initial=0))

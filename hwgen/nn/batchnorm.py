@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hwgen.errors import NumericError
 from hwgen.nn.config import FixedPointConfig
-from hwgen.nn.layers import SIGNED_8, OutputConfig, make_quantizer, quantize_output
+from hwgen.nn.layers import BIAS_8, SIGNED_8, OutputConfig, make_quantizer, quantize_output
 from hwgen.nn.quantizer import FixedPointQuantizer
 
 
@@ -41,7 +41,7 @@ class BatchNorm1d(nn.BatchNorm1d):
         affine: bool = True,
         *,
         scale: FixedPointConfig = SIGNED_8,
-        bias: FixedPointConfig = SIGNED_8,
+        bias: FixedPointConfig = BIAS_8,
         output: OutputConfig | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine)

@@ -28,6 +28,7 @@ class FixedPointConfig:
     rounding, overflow : rounding comes first, then overflow
     frac : fractional bits, fixed; None calibrates them on the first training batches
     learn_frac : whether gradients move a calibrated binary point
+    max_frac : the most fractional bits that calibration and learning may reach
     calibration_batches : training batches whose maximum sets the binary point
     gradient_scale : factor on the gradient of the binary point
     """
@@ -38,6 +39,7 @@ class FixedPointConfig:
     overflow: Overflow = Overflow.SAT
     frac: int | None = None
     learn_frac: bool = True
+    max_frac: int = MAX_FRAC
     calibration_batches: int = 1
     gradient_scale: float = 1.0
 
@@ -54,10 +56,11 @@ class FixedPointConfig:
                 f"FixedPointConfig: calibration_batches is {self.calibration_batches}, expected "
                 ">= 1; give frac= to go without calibration"
             )
-        if self.frac is not None and abs(self.frac) > MAX_FRAC:
-            raise NumericError(
-                f"FixedPointConfig: frac is {self.frac}, expected -{MAX_FRAC}..{MAX_FRAC}"
-            )
+        for name, bits in (("frac", self.frac or 0), ("max_frac", self.max_frac)):
+            if abs(bits) > MAX_FRAC:
+                raise NumericError(
+                    f"FixedPointConfig: {name} is {bits}, expected -{MAX_FRAC}..{MAX_FRAC}"
+                )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ OutputConfig = FixedPointConfig | BinaryConfig
 
 # Eight bits everywhere is the safe start; narrower is the user's decision.
 SIGNED_8 = FixedPointConfig(bit_width=8)
+# Biases may all be next to zero; they need no grid finer than what they are added to. With 12
+# fractional bits, sums up to 4096 are exact in float32.
+BIAS_8 = FixedPointConfig(bit_width=8, max_frac=12)
 UNSIGNED_8 = FixedPointConfig(bit_width=8, signed=False)
 
 
@@ -62,7 +65,7 @@ class Linear(nn.Linear):
         dtype: torch.dtype | None = None,
         *,
         weight: WeightConfig = SIGNED_8,
-        bias_format: FixedPointConfig = SIGNED_8,
+        bias_format: FixedPointConfig = BIAS_8,
         output: OutputConfig | None = None,
     ) -> None:
         super().__init__(in_features, out_features, bias, device, dtype)

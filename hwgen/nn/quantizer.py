@@ -66,7 +66,8 @@ class FixedPointQuantizer(nn.Module):
         learned = float(self.frac.detach())
         if not math.isfinite(learned):
             raise NumericError(f"the learned binary point is {learned}; lower the learning rate")
-        return max(-MAX_FRAC, min(MAX_FRAC, round(learned)))
+        finest = self.config.max_frac if self.config.frac is None else MAX_FRAC
+        return max(-MAX_FRAC, min(finest, round(learned)))
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -170,4 +171,4 @@ def calibrated_frac(config: FixedPointConfig, max_abs: float) -> int:
     # frexp instead of log2: exact. mantissa is in [0.5, 1), and 0.5 marks a power of two.
     mantissa, exponent = math.frexp(max_abs or 1.0)
     ceil_log2 = exponent - 1 if mantissa == 0.5 else exponent
-    return config.bit_width - (1 if config.signed else 0) - ceil_log2
+    return min(config.max_frac, config.bit_width - (1 if config.signed else 0) - ceil_log2)

@@ -230,9 +230,9 @@ class Quantize(Step):
         if self.codes.bipolar:
             return np.where(x >= 0, 1, -1).astype(np.int64)
         shifted = x / pick(self.scale, channels) + np.float32(self.zero_point)
-        rounded = round_real(shifted, self.rounding).astype(np.float64)
         low, high = self.codes.lo + self.zero_point, self.codes.hi + self.zero_point
-        return np.clip(rounded, low, high).astype(np.int64) - self.zero_point
+        clipped = np.clip(shifted.astype(np.float64), low, high)
+        return round_real(clipped, self.rounding).astype(np.int64) - self.zero_point
 
     def direction(self, channels: Integers) -> Integers:
         """Rising: every rounding mode keeps order."""

@@ -30,6 +30,18 @@ OWN_NAMES = frozenset(
 DATAPATH = DomainRenamer("datapath")
 
 
+def buildable_layers(graph: Graph) -> tuple[Layer, ...]:
+    """Return the layers of `graph`.
+
+    Raises
+    ------
+    IRError, MappingError : when the graph is broken, no chain, or lanes of neighbours differ
+    """
+    verify(graph)
+    check_lanes(graph)
+    return group_layers(graph)
+
+
 class Accelerator(wiring.Component):
     """A mapped graph as hardware; ports are named as they appear in Verilog.
 
@@ -56,10 +68,8 @@ class Accelerator(wiring.Component):
     m_axis_tlast: Signal
 
     def __init__(self, graph: Graph, model_sha256: bytes, version: str) -> None:
-        verify(graph)
         self.graph = graph
-        self.groups = group_layers(graph)
-        check_lanes(graph)
+        self.groups = buildable_layers(graph)
         # By the name of their instance.
         self.layers: dict[str, tuple[Layer, StreamComponent]] = {}
         for group in self.groups:
@@ -110,7 +120,7 @@ class Accelerator(wiring.Component):
         m.domains.datapath = datapath = ClockDomain("datapath")
         reset = Signal()
         datapath_reset = Signal()
-        # type: ignore because the stubs leave out what a ClockDomain consists of.
+        # The stubs leave out what a ClockDomain consists of.
         sync.clk = datapath.clk = self.aclk  # type: ignore[attr-defined]
         sync.rst, datapath.rst = reset, datapath_reset  # type: ignore[attr-defined]
         m.d.comb += [
@@ -145,7 +155,7 @@ class Accelerator(wiring.Component):
         m.submodules.counters = DATAPATH(counters)
         source, sink = self.stream_input, self.stream_output
         m.d.comb += [
-            counters.input_beat.eq(self.s_axis_tvalid & self.s_axis_tready),
+            counters.input_beat.eq(source.o.valid & source.o.ready),
             counters.input_stall.eq(self.s_axis_tvalid & ~self.s_axis_tready),
             counters.output_stall.eq(self.m_axis_tvalid & ~self.m_axis_tready),
             counters.frame_taken.eq(source.frame_taken),

@@ -125,6 +125,15 @@ def test_calibration_formula(max_abs, width, signed, frac):
     assert calibrated_frac(FixedPointConfig(width, signed), max_abs) == frac
 
 
+def test_next_to_nothing_does_not_drive_the_binary_point_out_of_reach():
+    quantizer = FixedPointQuantizer(FixedPointConfig(bit_width=8, max_frac=12))
+    assert quantizer(torch.tensor([1e-17, -1e-16])).tolist() == [0.0, 0.0]
+    assert quantizer.frac_bits == 12
+    with torch.no_grad():
+        quantizer.frac.fill_(50.0)
+    assert quantizer.frac_bits == 12
+
+
 def test_calibration_widens_over_its_batches_then_stops():
     quantizer = FixedPointQuantizer(FixedPointConfig(bit_width=8, calibration_batches=2))
     assert not quantizer.calibrated
@@ -184,6 +193,7 @@ def test_state_travels_by_state_dict_and_deepcopy():
         ({"bit_width": 1}, r"bit_width is 1, expected 2\.\.24; use BinaryConfig for one bit"),
         ({"bit_width": 25}, r"bit_width is 25"),
         ({"calibration_batches": 0}, r"calibration_batches is 0, expected >= 1"),
+        ({"max_frac": 61}, r"max_frac is 61, expected -60\.\.60"),
         ({"frac": 61}, r"frac is 61, expected -60\.\.60"),
     ],
 )

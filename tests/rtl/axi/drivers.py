@@ -73,7 +73,9 @@ class StreamPort:
 
     @classmethod
     def of(cls, component, prefix=""):
-        return cls(*(getattr(component, f"{prefix}{n}") for n in ("tdata", "tvalid", "tready", "tlast")))
+        return cls(
+            *(getattr(component, f"{prefix}{n}") for n in ("tdata", "tvalid", "tready", "tlast"))
+        )
 
 
 class LiteHost:
@@ -141,9 +143,7 @@ class LiteHost:
             _, _, valid, *seen = await ctx.tick().sample(self.wire(f"{channel}valid"), *wires)
         if not early:
             for _ in range(self.chance.randint(0, self.delay)):
-                _, _, still, *again = await ctx.tick().sample(
-                    self.wire(f"{channel}valid"), *wires
-                )
+                _, _, still, *again = await ctx.tick().sample(self.wire(f"{channel}valid"), *wires)
                 assert still, "an answer was withdrawn"
                 assert again == seen, "an answer changed"
             ctx.set(self.wire(f"{channel}ready"), 1)

@@ -1,10 +1,12 @@
 """The AXI4-Lite block: every register, every answer, any order of the channels."""
 
+import random
+
 import pytest
 from amaranth.sim import Simulator
 
 from hwgen.errors import MappingError
-from hwgen.rtl.axi.axi_lite import AxiLiteRegisters
+from hwgen.rtl.axi.axi_lite import AXI_LITE_SIGNALS, AxiLiteRegisters
 from hwgen.rtl.axi.counters import COUNTERS
 from hwgen.rtl.axi.registers import (
     ADDRESS_BITS,
@@ -171,3 +173,24 @@ def test_version_with_a_suffix():
 def test_bad_digest():
     with pytest.raises(MappingError, match="31 bytes, a SHA-256 has 32"):
         sha256_words(bytes(31))
+
+
+def test_no_output_follows_an_input_in_the_same_cycle():
+    """A subordinate has no combinational path (AXI4, A3.2.1)."""
+    inputs = [name for name, (way, _) in AXI_LITE_SIGNALS.items() if way == "in"]
+    outputs = [name for name, (way, _) in AXI_LITE_SIGNALS.items() if way == "out"]
+    seen = set()
+
+    async def bench(ctx, registers, host):
+        chance = random.Random(3)
+        for _ in range(300):
+            before = [ctx.get(getattr(registers, name)) for name in outputs]
+            for name in inputs:
+                wire = getattr(registers, name)
+                ctx.set(wire, chance.getrandbits(len(wire)))
+            assert [ctx.get(getattr(registers, name)) for name in outputs] == before
+            seen.add((ctx.get(registers.bvalid), ctx.get(registers.rvalid)))
+            await ctx.tick()
+
+    run(bench)
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}

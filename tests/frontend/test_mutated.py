@@ -1,0 +1,138 @@
+"""Broken and hostile files: a FrontendError or a graph, never another exception."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto
+
+from hwgen.errors import FrontendError
+from hwgen.frontend import load_model
+from tests.frontend.models import perceptron
+
+MUTATIONS_OF_A_KIND = 30
+
+
+def original(rng) -> ModelProto:
+    return perceptron(rng, widths=(5, 4, 3), batch_normalization=bool(rng.integers(2)))
+
+
+def pick(rng, items):
+    return items[int(rng.integers(len(items)))]
+
+
+def drop_node(model, rng):
+    del model.graph.node[int(rng.integers(len(model.graph.node)))]
+
+
+def drop_initializer(model, rng):
+    del model.graph.initializer[int(rng.integers(len(model.graph.initializer)))]
+
+
+def rewire(model, rng):
+    node = pick(rng, model.graph.node)
+    names = [o for n in model.graph.node for o in n.output]
+    names += [t.name for t in model.graph.initializer] + ["x", "", "nowhere"]
+    node.input[int(rng.integers(len(node.input)))] = pick(rng, names)
+
+
+def rename_output(model, rng):
+    pick(rng, model.graph.node).output[0] = pick(rng, model.graph.node).output[0]
+
+
+def replace_operator(model, rng):
+    kinds = "Exp Gemm Reshape Concat Gather Slice Clip PRelu Cast If Conv Quant Shape Sum Squeeze"
+    node = pick(rng, model.graph.node)
+    node.op_type = pick(rng, kinds.split())
+    node.domain = pick(rng, ["", "", "qonnx.custom_op.general", "unknown.domain"])
+
+
+def poison_number(model, rng):
+    tensor = pick(rng, model.graph.initializer)
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    bad = [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, 1e-40, -1e-40, 3.4e38]
+    values.flat[int(rng.integers(values.size))] = pick(rng, bad)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def change_shape(model, rng):
+    tensor = pick(rng, model.graph.initializer)
+    if rng.integers(2) and tensor.dims:
+        tensor.dims[int(rng.integers(len(tensor.dims)))] = pick(rng, [0, -1, 1 << 40, 7])
+    else:
+        tensor.dims.append(pick(rng, [0, 1, 2, -5, 1 << 62]))
+
+
+def change_type(model, rng):
+    tensor = pick(rng, model.graph.initializer)
+    tensor.data_type = int(rng.integers(0, 30))
+    if rng.integers(2):
+        model.graph.input[0].type.tensor_type.elem_type = pick(rng, [0, 6, 7, TensorProto.DOUBLE])
+
+
+def change_attributes(model, rng):
+    node = pick(rng, [n for n in model.graph.node if n.attribute] or model.graph.node)
+    for attribute in node.attribute:
+        attribute.i, attribute.s = int(rng.integers(-5, 1 << 40)), pick(rng, [b"\xff\xfe", b"UP"])
+        attribute.type = pick(rng, [1, 2, 3, 4, 5, 7])
+
+
+def change_input_shape(model, rng):
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    dims[1].dim_value = pick(rng, [0, -1, 1, 6, 1 << 40])
+    if rng.integers(2):
+        dims[0].dim_value = pick(rng, [0, -1, 3, 1 << 62])
+
+
+STRUCTURAL: list[Callable] = [
+    drop_node,
+    drop_initializer,
+    rewire,
+    rename_output,
+    replace_operator,
+    poison_number,
+    change_shape,
+    change_type,
+    change_attributes,
+    change_input_shape,
+]
+
+
+def load_or_refuse(data) -> bool:
+    """Whether `data` was refused; anything but a graph or a FrontendError fails the test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning would reach the user's terminal
+        try:
+            load_model(data)
+        except FrontendError as error:
+            assert str(error).strip()
+            assert "Traceback" not in str(error)
+            return True
+    return False
+
+
+@pytest.mark.parametrize("mutate", STRUCTURAL, ids=lambda f: f.__name__)
+def test_structural_mutation(rng, mutate):
+    refused = 0
+    for _ in range(MUTATIONS_OF_A_KIND):
+        model = original(rng)
+        for _ in range(int(rng.integers(1, 3))):
+            mutate(model, rng)
+        refused += load_or_refuse(model)
+    assert refused > 0
+
+
+def test_truncated_bytes(rng):
+    data = original(rng).SerializeToString()
+    cuts = rng.integers(1, len(data), 2 * MUTATIONS_OF_A_KIND)
+    assert sum(load_or_refuse(data[:cut]) for cut in cuts) > MUTATIONS_OF_A_KIND
+
+
+def test_flipped_bytes(rng):
+    for _ in range(3 * MUTATIONS_OF_A_KIND):
+        data = bytearray(original(rng).SerializeToString())
+        for at in rng.integers(0, len(data), int(rng.integers(1, 9))):
+            data[at] = int(rng.integers(256))
+        load_or_refuse(bytes(data))
