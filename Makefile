@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
+LINTED := dist/lint
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,7 +39,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m hwgen.build.lint rtl_templates examples/models
+	for model in examples/models/*.onnx; do \
+	  $(BIN)/hwgen build $$model --board ultra96 --out $(LINTED)/$$(basename $$model .onnx) --json \
+	    >/dev/null || exit 1; done
+	$(BIN)/python -m hwgen.build.lint $$(find rtl_templates -name '*.v') $(LINTED)/*/rtl
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py

@@ -2,6 +2,7 @@
 
     python examples/digits.py                       # train all three, write digits_*.onnx
     python examples/digits.py --network khot --out build
+    hwgen build build/digits_khot.onnx --board ultra96   # the next step
 
 The data are scikit-learn's handwritten digits: 1,797 real images of 8x8 pixels, each an integer
 from 0 to 16. A fifth is held out. All networks have the same shape, 64-64-64-10, and differ only
@@ -105,6 +106,7 @@ def train(
     progress : called after each epoch with its number (from 1) and mean loss
     """
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # matrices this small only lose by being split between cores
     data = load_data()
     model = build_network(network)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -151,15 +151,13 @@ def verify(
 ) -> None:
     """Run the cocotb regression in Verilator; succeed only if every code is equal."""
     with reporting_errors(as_json):
+        from hwgen.commands.verify import verify_build
         from hwgen.report.terminal import show_verification
-        from hwgen.verify.regression import verify as run_regression
 
         with progress_bar(as_json) as progress:
-            result = run_regression(
-                directory, frames=frames, seed=seed, junit=junit, waves=waves, progress=progress
-            )
-        emit(as_json, result.as_dict(), lambda: show_verification(result.as_dict(), directory))
-        if not result.passed:
+            result = verify_build(directory, frames, seed, junit, waves, progress)
+        emit(as_json, result, lambda: show_verification(result))
+        if not result["passed"]:
             raise typer.Exit(1)
 
 

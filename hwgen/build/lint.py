@@ -39,27 +39,20 @@ def lint_verilog(files: Sequence[Path], top: str | None = None) -> None:
         raise ToolError(f"verilator --lint-only -Wall on {names}:\n{done.stderr.strip()}")
 
 
-def _designs(paths: Sequence[str]) -> list[list[Path]]:
-    designs: list[list[Path]] = []
-    for path in map(Path, paths):
-        files = sorted(path.glob("*.v")) if path.is_dir() else [path]
-        if files:
-            designs.append(files)
-    return designs
-
-
 def main(arguments: Sequence[str]) -> int:
     """Lint each path; return the exit code."""
-    designs = _designs(arguments)
     faults = []
-    for files in designs:
+    for path in map(Path, arguments):
+        files = sorted(path.glob("*.v")) if path.is_dir() else [path]
         try:
+            if not files:
+                raise ToolError(f"{path}: no Verilog in this folder")
             lint_verilog(files)
         except HwgenError as error:
             faults.append(str(error))
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
-    sys.stdout.write(f"lint: {len(designs)} designs, {len(faults)} with warnings\n")
+    sys.stdout.write(f"Verilog lint: {len(arguments)} checked, {len(faults)} faulty\n")
     return 1 if faults else 0
 
 

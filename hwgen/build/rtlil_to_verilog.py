@@ -18,9 +18,8 @@ from hwgen.build.yosys import quote_path, run_yosys
 
 _EQUAL_WIDTHS = Path(__file__).with_name("equal_widths.v")
 _COMMANDS = (
-    "proc",
+    "proc -noopt",
     "opt_expr",
-    "opt_clean -purge",
     "opt_dff",
     # Don't-cares of the step before: a definite 0 simulates the same everywhere.
     "setundef -zero",
@@ -28,6 +27,7 @@ _COMMANDS = (
     "pmuxtree",
     "wreduce t:$add t:$sub t:$neg t:$mux",
     f"techmap -max_iter 1 -map {quote_path(_EQUAL_WIDTHS)}",
+    "setundef -zero",
     "opt_clean -purge",
 )
 

@@ -2,7 +2,8 @@
 
 The hierarchy stands until the coarse stage is over and is flattened then. Flattened earlier,
 yosys re-associates chained adders across modules: adder graphs grow by 17 to 42 % and take
-minutes instead of seconds.
+minutes instead of seconds. Multipliers of 9 result bits and more become DSPs, except in modules
+with the attribute `use_dsp = "no"`, as in Vivado.
 
 Source: https://yosyshq.readthedocs.io/projects/yosys, `synth_xilinx`.
 """
@@ -28,7 +29,7 @@ from hwgen.cost import Resources
 from hwgen.errors import ToolError
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 1
+_FLOW_REVISION = 2
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
 
@@ -103,7 +104,11 @@ def _commands(files: Sequence[Path], top: str, family: str, keep: Sequence[str])
     return [
         *(f"read_verilog {quote_path(file)}" for file in files),
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in keep),
-        f"{synth} -run begin:map_memory",
+        f"{synth} -run begin:map_dsp",
+        # `(* use_dsp = "no" *)` on a module is Vivado's; yosys is told here, by the type that its
+        # own DSP step leaves alone and turns back.
+        "chtype -set $__soft_mul t:$mul A:use_dsp=no %i",
+        f"{synth} -run map_dsp:map_memory",
         "flatten -noscopeinfo",
         "opt_clean",
         f"{synth} -run map_memory:check",

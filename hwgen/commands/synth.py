@@ -15,7 +15,8 @@ def synthesize_build(directory: Path) -> dict[str, Any]:
     """Synthesize and return the manifest with `resources.synthesized` filled in."""
     manifest: dict[str, Any] = read_manifest(directory)
     files = [directory / name for name in manifest["rtl"]]
-    result = synthesize(files, manifest["top"], load_board(manifest["board"]))
+    board = load_board(manifest["board"])
+    result = synthesize(files, manifest["top"], board, directory / "synth")
     resources = {**manifest["resources"], "synthesized": result.resources.as_dict()}
     updated = update_manifest(directory, resources=resources)
     write_html(directory, updated)

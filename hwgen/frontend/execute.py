@@ -42,7 +42,7 @@ def execute(model: str | Path | ModelProto, frames: npt.ArrayLike) -> Reals:
         raise FrontendError(f"{where}: expected frames {shape}, got {frames.shape[1:]}")
     # A file with a fixed batch may reshape to it: give it batches of that size.
     batch = declared_batch(source) or max(len(frames), 1)
-    padding = -len(frames) % batch
+    padding = -len(frames) % batch if len(frames) else batch
     padded = np.concatenate([frames, np.zeros((padding, *shape), dtype=np.float32)])
     try:
         evaluator = ReferenceEvaluator(

@@ -21,7 +21,7 @@ from hwgen.frontend.names import Namer
 from hwgen.frontend.nodes import TRANSLATORS, Site, attributes, spread
 from hwgen.frontend.output_grid import exact_output
 from hwgen.frontend.quantizer import Quantizer, bipolar_quantizer, integer_quantizer
-from hwgen.frontend.reader import QONNX_DOMAIN, describe, readable
+from hwgen.frontend.reader import QONNX_DOMAIN, describe
 from hwgen.frontend.shapes import declared_batch, frame_shape, moved_shape
 from hwgen.ir import Graph, Input, Node, Op, Scale, TensorType, verify
 from hwgen.ops.elementwise import Elementwise
@@ -303,8 +303,7 @@ class Importer:
 def import_model(model: ModelProto, name: str) -> Importer:
     """Walk a checked model; `graph`, `rows` and `problems` of the result say what came of it."""
     importer = Importer(model, name)
-    with readable(name):
-        importer.run()
+    importer.run()
     return importer
 
 

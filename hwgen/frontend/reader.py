@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # comes with onnx
+from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import AttributeProto, ModelProto, TensorProto
 
 from hwgen.errors import FrontendError
@@ -71,13 +71,10 @@ def check(model: ModelProto, where: str) -> ModelProto:
         raise FrontendError(f"{where}: {count} nodes, expected at most {MAX_NODES}")
     normal = ModelProto()
     normal.CopyFrom(model)
-    with readable(where):
-        _normalize_domains(normal)
-        problems = [
-            *_tensor_problems(normal),
-            *_opset_problems(normal),
-            *_structure_problems(normal),
-        ]
+    if not _names_are_text(normal):
+        raise FrontendError(f"{where}: expected names in UTF-8, got other bytes; export it again")
+    _normalize_domains(normal)
+    problems = [*_tensor_problems(normal), *_opset_problems(normal), *_structure_problems(normal)]
     if problems:
         raise FrontendError(f"{where}: {len(problems)} problems in the file", problems)
     try:
@@ -88,13 +85,21 @@ def check(model: ModelProto, where: str) -> ModelProto:
     return normal
 
 
-@contextmanager
-def readable(where: str) -> Iterator[None]:
-    """Turn the error of a name that is not UTF-8, found when it is first read, into ours."""
+def _names_are_text(message: Message) -> bool:
+    """Whether every string is UTF-8; protobuf hands others out as bytes, or fails on them."""
     try:
-        yield
-    except UnicodeDecodeError as error:
-        raise FrontendError(f"{where}: a name is not UTF-8: {error.reason}") from error
+        for field, value in message.ListFields():
+            items = [value] if isinstance(value, str | bytes | Message) else value
+            if field.type == FieldDescriptor.TYPE_STRING:
+                if any(isinstance(item, bytes) for item in items):
+                    return False
+            elif field.type == FieldDescriptor.TYPE_MESSAGE and not all(
+                map(_names_are_text, items)
+            ):
+                return False
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _normalize_domains(model: ModelProto) -> None:

@@ -259,19 +259,15 @@ class Reader:
         return cls(**values)
 
     def _array(self, dtype: np.dtype) -> np.ndarray:
-        if self.take("@"):
-            name = self.path()
-            if name not in self._arrays:
-                raise IRError(f"array @{name} is not in the section below")
-            shape, words = self._arrays[name]
-            if len(words) != int(np.prod(shape)):
-                raise IRError(f"array @{name}: {len(words)} numbers for shape {list(shape)}")
-            return np.array([_element(w, dtype) for w in words], dtype=dtype).reshape(shape)
-        nested = self._nested(dtype)
-        try:
-            return np.array(nested, dtype=dtype)
-        except ValueError as error:
-            raise IRError("rows of an array have different lengths") from error
+        if not self.take("@"):
+            return _filled(self._nested(dtype), dtype)
+        name = self.path()
+        if name not in self._arrays:
+            raise IRError(f"array @{name} is not in the section below")
+        shape, words = self._arrays[name]
+        if min(shape) < 0 or len(words) != math.prod(shape):
+            raise IRError(f"array @{name}: {len(words)} numbers for shape {list(shape)}")
+        return _filled([_element(word, dtype) for word in words], dtype).reshape(shape)
 
     def _nested(self, dtype: np.dtype) -> Any:
         if not self.take("["):
@@ -285,6 +281,15 @@ class Reader:
 def _family(base: type) -> list[type]:
     children: list[type] = base.__subclasses__()
     return [base, *(found for child in children for found in _family(child))]
+
+
+def _filled(nested: Any, dtype: np.dtype) -> np.ndarray:
+    try:
+        return np.array(nested, dtype=dtype)
+    except ValueError as error:
+        raise IRError("rows of an array have different lengths") from error
+    except OverflowError as error:
+        raise IRError(f"a number of an array does not fit {dtype}") from error
 
 
 def _element(word: str, dtype: np.dtype) -> int | float:

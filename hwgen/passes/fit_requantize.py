@@ -25,6 +25,7 @@ from hwgen.ops.requantize import Requantize
 from hwgen.passes.finite_function import FiniteFunction
 
 SHARED_EXTRA_BITS = 4
+MAX_STEPS = 1 << 21  # of all rows; beyond, the search would take minutes
 LIMIT = 1 << 60  # every product and sum below stays in int64
 
 
@@ -122,7 +123,7 @@ def searched(function: FiniteFunction) -> Requantize | None:
     # Enough bits to tell neighbouring codes apart, as far as v * 2**S stays below LIMIT.
     most = max(min(function.x.codes.width + 4, 58 - codes.width), 0)
     found = constraints(function, codes)
-    if found is None or found.multipliers(most) is None:
+    if found is None or found.value.size > MAX_STEPS or found.multipliers(most) is None:
         return None
     shift = _smallest_shift(found, most)
     for wider in range(shift, min(shift + SHARED_EXTRA_BITS, most) + 1):

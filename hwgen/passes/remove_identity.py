@@ -27,7 +27,8 @@ class RemoveIdentity(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """Remove one wire after the other."""
-        for node in graph.nodes:
+        for name in [node.name for node in graph.nodes]:
+            node = graph.node(name)  # as it is by now: it may read something else
             if is_wire(graph, node) and len(graph.nodes) > 1:
                 graph = _without(graph, node)
         return graph

@@ -23,6 +23,7 @@ from hwgen.passes.fit_requantize import searched, symbolic
 
 MAX_THRESHOLDS = 255
 MAX_TABLE_ENTRIES = 1 << 16
+MAX_TABLE_CONTENTS = 1 << 22  # of all channels; no device has memory for more
 # One DSP slice or block RAM against LUTs: their ratio on mid-size parts, xczu3eg among them.
 LUTS_PER_DSP, LUTS_PER_BRAM36, LUTS_PER_FF = 196.0, 326.0, 0.25
 
@@ -105,7 +106,8 @@ def candidates(op: Elementwise, function: FiniteFunction) -> Iterator[Op]:
     yield from symbolic(op, function)
     if 1 <= function.codes.size - 1 <= MAX_THRESHOLDS and all(r.direction for r in function.rows):
         yield thresholds(function)
-    if function.x.codes.size <= MAX_TABLE_ENTRIES:
+    entries = function.x.codes.size
+    if entries <= MAX_TABLE_ENTRIES and entries * len(function.rows) <= MAX_TABLE_CONTENTS:
         yield table(function)
 
 

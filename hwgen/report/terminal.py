@@ -48,7 +48,7 @@ def show_manifest(manifest: Mapping[str, Any], directory: Path) -> None:
     show_resources(manifest)
     verified = manifest.get("verify")
     if verified:
-        show_verification(verified, directory)
+        show_verification(verified)
     out.print(
         f"build directory {escape(str(directory))}: rtl/ ({len(manifest['rtl'])} Verilog files, "
         f"top {manifest['top']}), tb/, vivado/, driver/, report.html",
@@ -94,16 +94,23 @@ def show_resources(manifest: Mapping[str, Any]) -> None:
     show_rows(f"resources ({source})", rows)
 
 
-def show_verification(result: Mapping[str, Any], directory: Path) -> None:
+def show_verification(result: Mapping[str, Any]) -> None:
     """Print what the regression compared and what it found."""
-    equal = result["mismatches"] == 0
-    verdict = "[green]equal[/green]" if equal else "[red]DIFFERENT[/red]"
-    console().print(
-        f"verified in Verilator: {result['codes_compared']:,} codes of "
-        f"{result['frames']:,} frames, "
-        f"{result['mismatches']:,} mismatches: {verdict} (seed {result['seed']}; measured interval "
-        f"{result['measured_interval_cycles']} cycles)",
+    verdict = "[green]equal[/green]" if result["passed"] else "[red]FAILED[/red]"
+    out = console()
+    out.print(
+        f"verified in Verilator: {result['codes_compared']:,} codes of {result['frames']:,} "
+        f"frames, {result['mismatches']:,} mismatches: {verdict} (seed {result['seed']}; measured "
+        f"interval {result['measured_interval_cycles']}, latency "
+        f"{result['measured_latency_cycles']} cycles)",
         highlight=False,
     )
+    if result["float_differences"]:
+        out.print(
+            f"{result['float_differences']} frames differ from the float execution of the model",
+            highlight=False,
+        )
+    for failure in result.get("failures", ()):
+        out.print(f"[red]failed[/red] {escape(failure)}", highlight=False)
     if result.get("first_mismatch"):
-        console().print(f"first mismatch: {escape(str(result['first_mismatch']))}")
+        out.print(f"first mismatch: {escape(result['first_mismatch'])}", highlight=False)

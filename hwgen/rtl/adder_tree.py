@@ -50,13 +50,14 @@ def extend(value: Value, signed: bool, width: int) -> Value:
     return Cat(value, fill.replicate(width - len(value)))
 
 
-def _operand(term: Term, shift: int, width: int) -> Value:
-    raised = Cat(Const(0, term.shift - shift), term.value) if term.shift > shift else term.value
-    return extend(raised, term.codes.signed, width)
+def _operand(term: Term, shift: int) -> Value:
+    """Return the term's value above `shift`; sign and width are left to the addition."""
+    value = Cat(Const(0, term.shift - shift), term.value) if term.shift > shift else term.value
+    return value.as_signed() if term.codes.signed else value
 
 
-def add(m: Module, a: Term, b: Term, name: str, register_if: Signal | None) -> Term:
-    """Return a + b as a new signal, registered when `register_if` is given."""
+def add(a: Term, b: Term, name: str) -> tuple[Term, Value]:
+    """Return a + b as a new signal, and the value to assign to it."""
     shift = min(a.shift, b.shift)
     if a.negative and not b.negative:
         a, b = b, a
@@ -67,24 +68,30 @@ def add(m: Module, a: Term, b: Term, name: str, register_if: Signal | None) -> T
     else:
         codes = CodeType(range_a.lo + range_b.lo, range_a.hi + range_b.hi)
     total = Signal(code_shape(codes), name=name)
-    left, right = (_operand(term, shift, codes.width) for term in (a, b))
-    result = (left - right if subtract else left + right)[: codes.width]
-    _assign(m, total, result, register_if)
-    return Term(total, codes, shift, a.negative and b.negative)
+    left, right = _operand(a, shift), _operand(b, shift)
+    result = left - right if subtract else left + right
+    return Term(total, codes, shift, a.negative and b.negative), result
 
 
-def _assign(m: Module, target: Signal, value: Value, register_if: Signal | None) -> None:
+def _assign(m: Module, results: Sequence[tuple[Term, Value]], register_if: Signal | None) -> None:
+    # One `If` for all of them: thousands would be slow to elaborate.
+    statements = [term.value.eq(result) for term, result in results]
     if register_if is None:
-        m.d.comb += target.eq(value)
+        m.d.comb += statements
     else:
         with m.If(register_if):
-            m.d.sync += target.eq(value)
+            m.d.sync += statements
 
 
 def register(m: Module, term: Term, name: str, advance: Signal) -> Term:
     """Return `term` one cycle later."""
+    held = _held(term, name)
+    _assign(m, [(held, term.value)], advance)
+    return held
+
+
+def _held(term: Term, name: str) -> Term:
     held = Signal(code_shape(term.codes), name=name)
-    _assign(m, held, term.value, advance)
     return Term(held, term.codes, term.shift, term.negative)
 
 
@@ -120,15 +127,15 @@ def add_tree(
     for level in range(1, levels + 1):
         last_of_stage = level % levels_per_stage == 0 or level == levels
         gate = advance if last_of_stage else None
-        pairs = [
-            add(m, row[k], row[k + 1], f"{name}_l{level}_{k // 2}", gate)
-            for k in range(0, len(row) - 1, 2)
+        sums = [
+            add(row[k], row[k + 1], f"{name}_l{level}_{k // 2}") for k in range(0, len(row) - 1, 2)
         ]
-        if len(row) % 2:
-            odd = row[-1]
-            name_kept = f"{name}_l{level}_keep"
-            pairs.append(odd if gate is None else register(m, odd, name_kept, gate))
-        row = pairs
+        odd = row[-1:] if len(row) % 2 else []
+        if odd and gate is not None:
+            kept = odd.pop()
+            sums.append((_held(kept, f"{name}_l{level}_keep"), kept.value))
+        _assign(m, sums, gate)
+        row = [total for total, _ in sums] + odd
     return row[0]
 
 

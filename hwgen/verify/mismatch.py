@@ -32,7 +32,7 @@ class Mismatch:
     frame : counted from the reset, first is 0
     channel : of the layer's output
     cycle : clock cycles since reset at which the beat was transferred; None: it never was
-    expected, got : codes; `got` is None for a beat that never came
+    expected, got : codes; `got` is None for a beat that never came, `expected` for one too many
     """
 
     test: str
@@ -41,7 +41,7 @@ class Mismatch:
     frame: int
     channel: int
     cycle: int | None
-    expected: int
+    expected: int | None
     got: int | None
 
     def __str__(self) -> str:
@@ -95,8 +95,8 @@ def first_mismatch(
         want = expected[stream.value].reshape(-1)
         common = min(len(want), len(codes))
         wrong = np.flatnonzero(want[:common] != codes[:common])
-        if len(wrong):
-            at = int(wrong[0])
+        if len(wrong) or len(codes) > len(want):
+            at = int(wrong[0]) if len(wrong) else common
             return stream.mismatch(graph, test, at, recording, want, int(codes[at]))
     stuck = _stuck(graph, layers, recordings)
     if stuck is None:
@@ -132,7 +132,7 @@ class _Stream:
             at // kind.size,
             at % kind.channels,
             cycle,
-            int(want[at]),
+            int(want[at]) if at < len(want) else None,
             got,
         )
 

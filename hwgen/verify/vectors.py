@@ -1,7 +1,8 @@
-"""Frames of input codes to verify with: corners first, then random ones, from one seed.
+"""Frames of input codes to verify with: corners, the user's own, edges, random; from one seed.
 
-Uniform random frames hardly ever reach an accumulator's extremes or a saturating activation, so
-corners come first. The last frame is what a host's early TLAST makes of the first one.
+Uniform random frames hardly ever reach an accumulator's extremes or the one code at which an
+activation steps, so corners come first and most of the rest are chosen for the steps they meet
+(`boundaries.py`). The last frame is what a host's early TLAST makes of the first one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numpy as np
 from hwgen.errors import VerificationError
 from hwgen.ir import Codes, Graph, TensorType
 from hwgen.rtl.axi.axi_stream import fill_code
+from hwgen.verify.boundaries import boundary_frames, candidate_frames
+
+_MOST_CHOSEN = 256  # frames chosen for the edges they meet; the rest are random
 
 
 def golden_frames(graph: Graph, frames: int, seed: int, samples: Codes | None = None) -> Codes:
@@ -32,12 +36,15 @@ def golden_frames(graph: Graph, frames: int, seed: int, samples: Codes | None = 
     kind = graph.inputs[0].type
     rng = np.random.default_rng(seed)
     rows = [] if samples is None else list(_checked(samples, kind))
-    random = _random_frames(kind, rng)
-    # Samples, corners and random frames share the room evenly where it is scarce.
-    corners = corner_frames(kind, rng)
     room = max(frames, 2) - 1
+    # Samples, corners and chosen frames share the room evenly where it is scarce.
+    corners = corner_frames(kind, rng)
     del rows[max(room - len(corners), room // 2) :]
     rows += corners[: room - len(rows)]
+    random = _random_frames(kind, rng)
+    candidates = candidate_frames(graph, rng)
+    left = room - len(rows)
+    rows += list(boundary_frames(graph, candidates, min(left, _MOST_CHOSEN)))
     rows += [next(random) for _ in range(room - len(rows))]
     early = cut_frame(rows[0], graph.nodes[0].op.lanes[0] if graph.nodes else 1, kind)
     return np.stack([*rows, early]).astype(np.int64)

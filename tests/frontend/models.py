@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -71,11 +72,13 @@ class Builder:
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def perceptron(rng: np.random.Generator, *, widths: tuple[int, ...], **options: object) -> ModelProto:
+def perceptron(
+    rng: np.random.Generator, *, widths: tuple[int, ...], **options: object
+) -> ModelProto:
     """A random network; see `_layer` for the options."""
     b = Builder(("N", widths[0]))
     x = b.quant("x", 0.25, 4, signed=int(rng.integers(2)), zero_point=int(rng.integers(-2, 3)))
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         x = _layer(b, rng, x, inputs, outputs, **options)
     return b.model(x)
 

@@ -43,9 +43,7 @@ def assert_equal_everywhere(model, frames):
     per_channel=st.booleans(),
     activation=st.sampled_from(["Relu", "Identity", "LeakyRelu", "Neg", "Abs", "Sign"]),
 )
-def test_random_perceptrons(
-    seed, widths, rounding, batch_normalization, per_channel, activation
-):
+def test_random_perceptrons(seed, widths, rounding, batch_normalization, per_channel, activation):
     rng = np.random.default_rng(seed)
     model = perceptron(
         rng,

@@ -275,7 +275,7 @@ def test_layer_names_that_are_taken(name):
 
 
 def test_ready_is_cut_in_every_layer():
-    """`s_axis_tready` does not follow `m_axis_tready` in the same cycle, not even behind a converter."""
+    """`s_axis_tready` never follows `m_axis_tready` in the same cycle, converter or not."""
     graph = chain("g", vector(4, -9, 9), ("wide", ConvertLanes(2, 4), ""))
     for design in (graph, lone(rescale(2), vector(4, -9, 9)), perceptron(Kernel.MAC)):
 
