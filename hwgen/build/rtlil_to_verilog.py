@@ -20,6 +20,8 @@ _EQUAL_WIDTHS = Path(__file__).with_name("equal_widths.v")
 _COMMANDS = (
     "proc -noopt",
     "opt_expr",
+    # opt_dff sees an enable only where no alias hides the multiplexer.
+    "opt_clean -purge",
     "opt_dff",
     # Don't-cares of the step before: a definite 0 simulates the same everywhere.
     "setundef -zero",

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+
+# google.protobuf comes with onnx and has no type stubs.
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import AttributeProto, ModelProto, TensorProto

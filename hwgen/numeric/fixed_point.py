@@ -32,8 +32,8 @@ class FixedPoint:
 
     Examples
     --------
-    >>> FixedPoint(signed=True, width=4, frac=2).quantize(0.375, Rounding.RND_CONV)
-    array(2)
+    >>> int(FixedPoint(signed=True, width=4, frac=2).quantize(0.375, Rounding.RND_CONV))
+    2
     """
 
     signed: bool

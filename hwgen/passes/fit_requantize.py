@@ -120,8 +120,9 @@ def searched(function: FiniteFunction) -> Requantize | None:
     codes = function.codes
     if codes.bipolar or codes.width > 32 or function.x.codes.width > 40:
         return None
-    # Enough bits to tell neighbouring codes apart, as far as v * 2**S stays below LIMIT.
-    most = max(min(function.x.codes.width + 4, 58 - codes.width), 0)
+    # A line through n steps has 1/n of a code to spare, the worst of many channels far less;
+    # and v * 2**S stays below LIMIT.
+    most = max(min(function.x.codes.width + codes.width + 12, 58 - codes.width), 0)
     found = constraints(function, codes)
     if found is None or found.value.size > MAX_STEPS or found.multipliers(most) is None:
         return None

@@ -1,6 +1,7 @@
 """Replace every element-wise chain by the cheapest operator that equals it on all reachable codes.
 
-Runs first, and makes the graph integer. See DESIGN of the finite function in `finite_function.py`.
+Runs first, and makes the graph integer. `finite_function.py` finds the function that a chain is,
+`fit_requantize.py` its cheapest affine form.
 """
 
 from __future__ import annotations

@@ -328,3 +328,12 @@ def test_unreadable_attribute_type_is_refused_by_the_checker():
     model = b.model(layer(b))
     model.graph.node[0].attribute[0].type = onnx.AttributeProto.GRAPH
     assert "not a valid ONNX model" in refusal(model)
+
+
+def test_names_that_are_not_utf8():
+    b = Builder()
+    data = b.model(layer(b, name="classifier")).SerializeToString()
+    assert b"classifier" in data
+    assert refusal(data.replace(b"classifier", b"class\xb5\xfe\xff\xc0r")) == (
+        "model: expected names in UTF-8, got other bytes; export it again"
+    )

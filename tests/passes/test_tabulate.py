@@ -261,6 +261,23 @@ def test_search_finds_every_floor_rounding_line(multiplier, offset, shift, lo, h
     assert found.multiplier.size == 3 or found.shift <= shift + 4
 
 
+def test_float32_batchnorm_of_many_channels_becomes_multiply_and_shift():
+    rng = np.random.default_rng(3)
+    chain = (
+        Add(reals(rng.standard_normal(64))),
+        Multiply(reals(rng.random(64) + 0.5)),
+        Clip(reals(0.0), reals(np.inf)),
+    )
+    op = Elementwise(
+        np.array([0.003]), chain, Quantize(reals(6.0), 0, CodeType(0, 15), Rounding.RND_CONV)
+    )
+    best = cheapest(op, TensorType((64,), CodeType(-30000, 30000)))
+    assert isinstance(best, Requantize)
+    assert best.multiplier.shape == (64,)
+    every = np.repeat(np.arange(-30000, 30001)[:, None], 64, axis=1)
+    assert np.array_equal(best.evaluate(every), op.evaluate(every))
+
+
 def test_a_wrong_candidate_is_noticed():
     op = Elementwise(np.array([1.0]), (), Quantize(reals(4.0), 0, CodeType(-8, 7), Rounding.TRN))
     function = finite_function(op, TensorType((1,), CodeType(-32, 31)))
