@@ -1,4 +1,4 @@
-"""Predicted against synthesized resources of single units: how far off is the cost model?
+"""Predicted against synthesized resources of single units.
 
     python benchmarks/cost_model.py [--json]
 
@@ -110,7 +110,9 @@ def measure(chosen: dict[str, tuple[Op, TensorType]], folder: Path) -> dict[str,
         cwd=folder,
     )
     keep = [f"unit_{name}" for name in chosen]
-    report = synthesize([folder / "b.v"], "bench", load_board("ultra96"), folder / "synth", keep=keep)
+    report = synthesize(
+        [folder / "b.v"], "bench", load_board("ultra96"), folder / "synth", keep=keep
+    )
     return {name: report.modules[f"unit_{name}"] for name in chosen}
 
 

@@ -27,7 +27,7 @@ _COMMANDS = (
     "setundef -zero",
     "opt_expr",
     "pmuxtree",
-    "wreduce t:$add t:$sub t:$neg t:$mux",
+    "wreduce t:$add t:$sub t:$neg",
     f"techmap -max_iter 1 -map {quote_path(_EQUAL_WIDTHS)}",
     "setundef -zero",
     "opt_clean -purge",

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import hwgen
 from hwgen.commands.build import build_model
 from hwgen.commands.synth import synthesize_build
 from hwgen.commands.verify import verify_build
@@ -28,7 +27,11 @@ def run_demo(out: Path, network: str, seed: int, quiet: bool = False) -> dict[st
     out : folder for `digits_NETWORK.onnx` and the build directory
     network : "fixed", "khot" or "binary"
     """
-    say = (lambda text: None) if quiet else (lambda text: console().print(text, highlight=False))
+
+    def say(text: str) -> None:
+        if not quiet:
+            console().print(text, highlight=False)
+
     times: dict[str, float] = {}
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"digits_{network}.onnx"
@@ -38,13 +41,16 @@ def run_demo(out: Path, network: str, seed: int, quiet: bool = False) -> dict[st
         say(f"[bold]1/4[/bold] training the {network} network on scikit-learn's handwritten digits")
         trained, data = digits.train(network, seed=seed)
         accuracy = digits.accuracy(trained, data)
-        hwgen.export(trained, data.test_images, model)
+        # Imported here: PyTorch is there, or `load_example` has said what to install.
+        from hwgen.nn.export import export
+
+        export(trained, data.test_images, model)
         say(f"      {100 * accuracy:.1f} % of the held-out digits; exported {model}")
     with _Timed(times, "build"):
         say(f"[bold]2/4[/bold] building it for ultra96, {TARGET_FPS:,.0f} frames/s asked for")
         folder = out / f"digits_{network}_ultra96"
         manifest = build_model(model, folder, board="ultra96", target_fps=TARGET_FPS, seed=seed)
-        say(f"      {len(manifest['rtl'])} Verilog files in {folder / 'rtl'}")  # type: ignore[arg-type]
+        say(f"      Verilog in {folder / 'rtl'}, top module {manifest['top']}")
     with _Timed(times, "verify"):
         say("[bold]3/4[/bold] comparing Verilog and model in Verilator, code by code (cocotb)")
         result = verify_build(folder, frames=128, seed=seed)

@@ -2,7 +2,7 @@
 
 Python's `sum()` over signals grows a bit at each step and hides the structure; here each sum is a
 signal of its own, shifts common to both operands are factored out and subtraction is free, as it
-is on a carry chain.
+is on a carry chain. The registers have no reset: what they hold counts only beside a valid bit.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def add(a: Term, b: Term, name: str) -> tuple[Term, Value]:
         codes = CodeType(range_a.lo - range_b.hi, range_a.hi - range_b.lo)
     else:
         codes = CodeType(range_a.lo + range_b.lo, range_a.hi + range_b.hi)
-    total = Signal(code_shape(codes), name=name)
+    total = Signal(code_shape(codes), name=name, reset_less=True)
     left, right = _operand(a, shift), _operand(b, shift)
     result = left - right if subtract else left + right
     return Term(total, codes, shift, a.negative and b.negative), result
@@ -91,7 +91,7 @@ def register(m: Module, term: Term, name: str, advance: Signal) -> Term:
 
 
 def _held(term: Term, name: str) -> Term:
-    held = Signal(code_shape(term.codes), name=name)
+    held = Signal(code_shape(term.codes), name=name, reset_less=True)
     return Term(held, term.codes, term.shift, term.negative)
 
 

@@ -187,7 +187,7 @@ class ConstantMatVec(Pipeline):
         """Input register, one tree a row, output register."""
         x = []
         for k, lane in enumerate(lanes):
-            held = Signal(len(lane), name=f"x{k}")
+            held = Signal(len(lane), name=f"x{k}", reset_less=True)
             with m.If(advance):
                 m.d.sync += held.eq(lane)
             x.append(held)

@@ -47,10 +47,16 @@ class Vectors:
 
 
 def pauses(chance, probability):
-    """Yield, cycle by cycle, whether to pause: runs of pauses and of activity, some long."""
+    """Yield, cycle by cycle, whether to pause, in runs of pauses and of activity.
+
+    Most are short. About one run in two frames is long enough to fill or drain every layer.
+    """
+    interval, latency = BENCH["interval_cycles"], BENCH["latency_cycles"]
     while True:
         paused = chance.random() < probability
         length = chance.choice((1, 1, 1, 2, 3, chance.randrange(4, 24)))
+        if chance.random() < min(8 / interval, 0.1):
+            length = chance.randrange(1, 2 * interval + latency)
         for _ in range(length):
             yield paused
 
@@ -100,7 +106,10 @@ class Bench:
         MEASURED["mismatches"] += self.record["mismatches"]
         (RESULTS / "measured.json").write_text(json.dumps(MEASURED, indent=1))
         if kind is None and self.faults:
-            raise AssertionError("; ".join(self.faults[:8]))
+            more = len(self.faults) - 2
+            raise AssertionError(
+                "; ".join(self.faults[:2]) + (f"; and {more} more" if more > 0 else "")
+            )
 
     async def release_reset(self):
         """Hold reset a few cycles, then let go between two clock edges' samples."""
@@ -117,9 +126,25 @@ class Bench:
         monitor.log.setLevel(logging.WARNING)
         return monitor
 
+    async def watch_output(self):
+        """Fault a beat on m_axis that changes or goes away before it has been taken."""
+        dut, edge, waiting = self.dut, RisingEdge(self.dut.aclk), None
+        while True:
+            await edge
+            if not dut.m_axis_tvalid.value:
+                if waiting is not None:
+                    self.fault("m_axis_tvalid fell before its beat was taken")
+                waiting = None
+                continue
+            beat = int(dut.m_axis_tdata.value), bool(dut.m_axis_tlast.value)
+            if waiting not in (None, beat):
+                self.fault(f"m_axis changed from {waiting} to {beat} before it was taken")
+            waiting = None if dut.m_axis_tready.value else beat
+
     def fault(self, text):
         """Note what is wrong; the test goes on and fails at its end."""
-        self.faults.append(f"{self.name}: {text}")
+        self.faults.append(text)
+        self.dut._log.warning("%s: %s", self.name, text)
 
     def pick(self, count):
         """Return the indices of `count` vectors, all of them in turn."""
@@ -165,7 +190,9 @@ class Bench:
         if beats == expected:
             return
         if beats and len(beats) != len(expected):
-            self.fault(f"frame {position}: TLAST after {len(beats)} beats, expected {len(expected)}")
+            self.fault(
+                f"frame {position}: TLAST after {len(beats)} beats, expected {len(expected)}"
+            )
         if any(OUTPUT.padding(beat) for beat in beats):
             self.fault(f"frame {position}: bits of TDATA above the codes are not zero")
         want, got = OUTPUT.unpack(expected), OUTPUT.unpack(beats)
@@ -223,6 +250,13 @@ class Recorder:
             unit = getattr(dut, probe["instance"])
             valid, ready, payload = unit.o_valid, unit.o_ready, unit.o_payload
             self.probes.append((valid, ready, payload, [], []))
+
+    def restart(self):
+        """Forget everything: the design has just been reset."""
+        self.start_ns = get_sim_time("ns")
+        for _, _, _, beats, cycles in self.probes:
+            beats.clear()
+            cycles.clear()
 
     async def run(self):
         """Sample each probe at each clock edge."""

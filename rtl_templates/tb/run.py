@@ -97,12 +97,15 @@ def compile_model(runner, bench, folder, results, waves):
     return True
 
 
-def count_tests(path):
-    """Return how many tests ran and how many of them failed."""
+def read_junit(path):
+    """Return how many tests ran, and a line about each that failed."""
     cases = list(ElementTree.parse(path).getroot().iter("testcase"))
     ran = [case for case in cases if case.find("skipped") is None]
-    failed = [c for c in ran if c.find("failure") is not None or c.find("error") is not None]
-    return len(ran), len(failed)
+    failed = [
+        (c.get("name"), f) for c in ran for kind in ("failure", "error") for f in c.findall(kind)
+    ]
+    reasons = [f"{name}: {f.get('error_msg') or f.get('message') or f.text}" for name, f in failed]
+    return len(ran), reasons
 
 
 def run(waves):
@@ -142,8 +145,8 @@ def run(waves):
     if not junit.is_file():
         print(f"no results; see {results / 'simulation.log'}", file=sys.stderr)
         return 4
-    ran, failed = count_tests(junit)
-    print(f"{ran} tests, {failed} failed; {junit}")
+    ran, failed = read_junit(junit)
+    print("\n".join([*failed, f"{ran} tests, {len(failed)} failed; {junit}"]))
     return 0 if ran and not failed else 1
 
 

@@ -21,6 +21,7 @@ async def stream_frames(dut, name, part, idle, stall):
             bench.source.set_pause_generator(pauses(bench.chance, idle))
         if stall:
             bench.sink.set_pause_generator(pauses(bench.chance, stall))
+            cocotb.start_soon(bench.watch_output())
         for index in indices:
             bench.send(index)
         await bench.check_frames(len(indices))
@@ -164,9 +165,7 @@ async def reset_in_mid_frame(dut):
         for _ in range(3):
             for index in bench.pick(3):
                 bench.send(index)
-            await ClockCycles(
-                dut.aclk, bench.chance.randrange(2, 4 + 2 * BENCH["interval_cycles"])
-            )
+            await ClockCycles(dut.aclk, bench.chance.randrange(2, 4 + 2 * BENCH["interval_cycles"]))
             await interrupt(bench)
             await bench.release_reset()
             discard(bench)
@@ -220,3 +219,5 @@ def discard(bench):
     bench.sink.clear()
     bench.sent.clear()
     bench.checked = 0
+    if bench.recorder:
+        bench.recorder.restart()

@@ -126,7 +126,7 @@ def test_crash_is_a_failure(check):
 def test_no_test_at_all_is_a_failure(faulty_build, tmp_path):
     reference = faulty_build / "reference"
     vectors = np.load(reference / "input.npy"), np.load(reference / "output.npy")
-    with pytest.raises(VerificationError):
+    with pytest.raises(VerificationError, match="without results"):
         run_bench(faulty_build, tmp_path, vectors, SEED, only="no_such_test")
 
 
