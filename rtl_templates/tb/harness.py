@@ -3,6 +3,7 @@
 Everything about the design comes from bench.json, the frames from input.npy and output.npy.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -49,16 +50,20 @@ class Vectors:
 def pauses(chance, probability):
     """Yield, cycle by cycle, whether to pause, in runs of pauses and of activity.
 
-    Most are short. About one run in two frames is long enough to fill or drain every layer.
+    Most are short. Every few frames comes one long enough to fill every layer, or to drain it.
     """
-    interval, latency = BENCH["interval_cycles"], BENCH["latency_cycles"]
+    interval = BENCH["interval_cycles"]
+    longest = 2 * interval + BENCH["latency_cycles"]
+    fill, until_long = True, chance.randrange(1, interval + 1)
     while True:
-        paused = chance.random() < probability
-        length = chance.choice((1, 1, 1, 2, 3, chance.randrange(4, 24)))
-        if chance.random() < min(8 / interval, 0.1):
-            length = chance.randrange(1, 2 * interval + latency)
-        for _ in range(length):
-            yield paused
+        if until_long > 0:
+            paused = chance.random() < probability
+            length = chance.choice((1, 1, 1, 2, 3, chance.randrange(4, 24)))
+            until_long -= length
+        else:
+            paused, length = fill, chance.randrange(1, longest + 1)
+            fill, until_long = not fill, chance.randrange(1, 4 * interval + 1)
+        yield from itertools.repeat(paused, length)
 
 
 class Bench:

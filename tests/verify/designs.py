@@ -101,6 +101,13 @@ def plant_faults(rtl: Path) -> None:
         '  initial if ($test$plusargs("crash")) $c("std::abort();");\n'
         "endmodule",
     )
+    _edit(
+        rtl / "folded.v",
+        r"assign m_axis_tvalid = ([^;]+);",
+        "reg odd = 1'b0;\n  always @(posedge aclk) odd <= ~odd;\n"
+        '  wire withdrawn = odd & ~m_axis_tready & ($test$plusargs("withdraw_beat") != 0);\n'
+        r"  assign m_axis_tvalid = (\1) & ~withdrawn;",
+    )
     _hold_input(rtl / "fc1.v", "lose_cycles", "cycle % 7 == 0")
     _hold_input(rtl / "fc2.v", "hang", "cycle == 60")
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from hwgen.errors import VerificationError
+from hwgen.frontend import load
 from hwgen.ir import Input, TensorType
 from hwgen.numeric import CodeType
-from hwgen.verify.golden import exact_scales, golden, real_frames
+from hwgen.passes import PASSES, run_passes
+from hwgen.resources import data_folder
+from hwgen.verify.golden import exact_scales, execute_model, golden, real_frames
 from hwgen.verify.vectors import golden_frames
 from tests.verify.designs import folded_graph, graph_executor
 
@@ -54,6 +57,17 @@ def test_disagreement_is_counted_where_they_are_not():
     result = golden(graph, inputs, MODEL, off_by_one(graph))
     assert result.float_differences == 1
     np.testing.assert_array_equal(result.outputs, graph.evaluate(inputs))
+
+
+@pytest.mark.parametrize("name", ["digits_fixed", "digits_khot", "digits_binary"])
+def test_shipped_models_agree_with_their_float_execution(name):
+    model = data_folder("examples") / "models" / f"{name}.onnx"
+    graph = run_passes(load(model), PASSES)
+    inputs = golden_frames(graph, 128, 0)
+    result = golden(graph, inputs, model, execute_model)
+    assert exact_scales(graph)
+    np.testing.assert_array_equal(result.outputs, graph.evaluate(inputs))
+    assert result.float_differences == 0
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,17 @@ def test_lost_cycles_break_the_promised_interval(check):
     assert result.measured_interval_cycles > 16
 
 
+def test_beat_withdrawn_under_backpressure(check):
+    result = check("withdraw_beat")
+    assert result.mismatches == 0
+    assert not result.passed
+    assert {failure.split(":")[0] for failure in result.failures} == {
+        "frames_with_backpressure",
+        "frames_with_idles_and_backpressure",
+    }
+    assert all("tvalid fell before its beat was taken" in f for f in result.failures)
+
+
 def test_manifest_that_promises_more_is_a_failure(check, faulty_build):
     promised = read_manifest(faulty_build)["interval_cycles"]
     update_manifest(faulty_build, interval_cycles=promised - 1)
