@@ -20,8 +20,9 @@ from amaranth.back import rtlil
 from amaranth.lib.wiring import connect, flipped
 
 from hwgen.board import load_board
+from hwgen.build.rtlil_to_verilog import verilog_modules
+from hwgen.build.synthesis_attributes import with_attributes
 from hwgen.build.synthesize import synthesize
-from hwgen.build.yosys import run_yosys
 from hwgen.cost import Resources
 from hwgen.ir import Op, TensorType
 from hwgen.numeric import CodeType, Rounding
@@ -103,17 +104,16 @@ def measure(chosen: dict[str, tuple[Op, TensorType]], folder: Path) -> dict[str,
                 signal = signal.as_value() if member == "payload" else signal
                 ports[f"{name}_{side}_{member}"] = (signal, None)
     text = rtlil.convert(m, name="bench", ports=ports, emit_src=False)
-    # Submodules are called "bench.NAME"; a dot is no part of a plain identifier.
-    (folder / "bench.il").write_text(text.replace("\\bench.", "\\unit_"))
-    run_yosys(
-        ["read_rtlil bench.il", "proc", "opt_expr", "clean", "write_verilog -noattr b.v"],
-        cwd=folder,
-    )
-    keep = [f"unit_{name}" for name in chosen]
-    report = synthesize(
-        [folder / "b.v"], "bench", load_board("ultra96"), folder / "synth", keep=keep
-    )
-    return {name: report.modules[f"unit_{name}"] for name in chosen}
+    files = []
+    for module in verilog_modules(text, lambda path: "_".join(path[1:]) or "bench"):
+        uses_dsp = (
+            len(module.path) > 1
+            and chosen[module.path[1]][0].resources(chosen[module.path[1]][1]).dsp > 0
+        )
+        files.append(folder / f"{module.name}.v")
+        files[-1].write_text(with_attributes(module.text, uses_dsp))
+    report = synthesize(files, "bench", load_board("ultra96"), folder / "synth", keep=list(chosen))
+    return report.modules
 
 
 def main() -> None:

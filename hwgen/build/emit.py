@@ -10,12 +10,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # absent from the stubs
 
 from hwgen.build.rtlil_to_verilog import VerilogModule, verilog_modules
+from hwgen.build.synthesis_attributes import with_attributes
 from hwgen.build.verilog_text import comment_text, header
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
@@ -86,7 +87,8 @@ def emit_verilog(graph: Graph, out_dir: Path, info: ModelInfo) -> EmittedDesign:
     for module in verilog_modules(text, names, _DISSOLVED):
         purpose, *about = _describe(graph, accelerator, module.path)
         path = out_dir / f"{module.name}.v"
-        path.write_text(file_text(module, purpose, about, info), newline="\n")
+        text = with_attributes(module.text, _uses_dsp(graph, accelerator, module.path))
+        path.write_text(file_text(replace(module, text=text), purpose, about, info), newline="\n")
         files.append(path)
     return EmittedDesign(
         top=names.top,
@@ -153,13 +155,26 @@ def _describe(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> 
         ]
     if path[1] not in accelerator.layers:
         return [_OWN_PURPOSES[path[1]]]
-    layer, unit = accelerator.layers[path[1]]
-    nodes = layer.nodes
-    if len(path) > 2:
-        instances = [name for name, _ in getattr(unit, "units", [])]
-        nodes = (layer.nodes[instances.index(path[2])],)
+    layer, _ = accelerator.layers[path[1]]
+    nodes = _nodes_of(accelerator, path)
     purpose = f"layer {layer.name}" if len(path) == 2 else f"{nodes[0].op.name} of {layer.name}"
     return [purpose, *(line for node in nodes for line in _node_lines(graph, node))]
+
+
+def _nodes_of(accelerator: Accelerator, path: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the nodes that the module at `path` is the hardware of."""
+    if len(path) == 1 or path[1] not in accelerator.layers:
+        return ()
+    layer, unit = accelerator.layers[path[1]]
+    if len(path) == 2:
+        return layer.nodes
+    instances = [name for name, _ in getattr(unit, "units", [])]
+    return (layer.nodes[instances.index(path[2])],)
+
+
+def _uses_dsp(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> bool:
+    nodes = _nodes_of(accelerator, path)
+    return any(node.op.resources(*graph.input_types(node)).dsp for node in nodes)
 
 
 def _node_lines(graph: Graph, node: Node) -> list[str]:

@@ -9,7 +9,8 @@ from amaranth.lib.memory import Memory
 
 from hwgen.cost import Resources
 
-# Deeper or wider than that, synthesizers prefer block RAM to LUTs.
+# Deeper than one LUT's 64 words and larger than that, block RAM is the smaller share of a device.
+DISTRIBUTED_WORDS = 64
 DISTRIBUTED_BITS = 4096
 
 
@@ -41,11 +42,18 @@ def pack(words: Sequence[int], width: int) -> int:
     return packed
 
 
+def memory_style(depth: int, width: int) -> str:
+    """Return "block" or "distributed": what a read-only memory of this shape is built from."""
+    small = depth <= DISTRIBUTED_WORDS or depth * width <= DISTRIBUTED_BITS
+    return "distributed" if small else "block"
+
+
 def memory_resources(depth: int, width: int, distributed: bool = False) -> Resources:
     """Predict a memory: LUTs when small or `distributed`, else 36-Kbit block RAMs of 72 x 512."""
     if depth <= 1:
         return Resources(ff=width)
-    if distributed or depth * width <= DISTRIBUTED_BITS:
-        # A LUT holds 64 words of one bit; the multiplexers behind deeper ones are not counted.
-        return Resources(lut=width * -(-depth // 64), ff=width)
+    if distributed or memory_style(depth, width) == "distributed":
+        # A LUT holds 64 words of one bit; four of them share the LUT of a multiplexer.
+        luts = -(-depth // 64)
+        return Resources(lut=width * (luts + (luts - 1) // 3), ff=width)
     return Resources(bram36=0.5 * max(-(-width // 36) * -(-depth // 512), 1))

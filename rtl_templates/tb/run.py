@@ -6,8 +6,8 @@ perl; it does not need hwgen. `make` calls it, and so does `hwgen verify`. The c
 
 Environment: HWGEN_SEED, HWGEN_VECTORS (folder of input.npy and output.npy, default ../reference),
 HWGEN_RESULTS (folder for everything written, default results), HWGEN_PROBE=1 (record every
-layer), PLUSARGS, COCOTB_TEST_FILTER. Exit code: 0 all tests passed, 1 some failed, 3 a tool is missing
-or could not compile, 4 the simulation left no results.
+layer), PLUSARGS, COCOTB_TEST_FILTER. Exit code: 0 all tests passed, 1 some failed, 3 a tool is
+missing or could not compile, 4 the simulation left no results.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import pytest
 from amaranth import Cat, Module, Signal
 from amaranth.back import rtlil
 
-from hwgen.build.yosys import run_yosys
+from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.ops.case import Case
 from hwgen.ops.registry import OPERATOR_MODULES
 from hwgen.verify.verilator import verilator_environment
@@ -72,9 +72,9 @@ def run_bench(units: list[SelfCheck], folder: Path) -> list[tuple[int, int, bool
         all_units = Cat(getattr(unit, name) for unit in units)
         m.d.comb += ports[name].eq(all_units.bit_select(select, 1))
     named = {name: (signal, None) for name, signal in ports.items()}
-    (folder / "bench.il").write_text(rtlil.convert(m, name="bench", ports=named, emit_src=False))
-    commands = ["read_rtlil bench.il", "proc", "flatten", "opt -full", "clean"]
-    run_yosys([*commands, "write_verilog -noattr bench.v"], cwd=folder)
+    text = rtlil.convert(m, name="bench", ports=named, emit_src=False)
+    modules = verilog_modules(text, lambda path: "_".join(path))
+    (folder / "bench.v").write_text("\n".join(module.text for module in modules))
     (folder / "main.cpp").write_text(HARNESS.replace("UNITS", str(len(units))))
     flags = [
         "--cc",

@@ -1,0 +1,42 @@
+"""Attributes that hold the synthesizer to what the operators promised.
+
+Without them each tool draws its own line between block RAM and LUTs, and between DSPs and LUTs,
+and the predicted resources mean little.
+
+Source: AMD UG901, synthesis attributes ROM_STYLE and USE_DSP; yosys reads the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hwgen.rtl.memory import memory_style
+
+_MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];$", re.MULTILINE)
+
+
+def with_attributes(module: str, uses_dsp: bool) -> str:
+    """Return the text of a Verilog module with its ROM styles, and multipliers kept in LUTs.
+
+    Parameters
+    ----------
+    uses_dsp : whether the module's operator promised DSPs; if not, none may be taken
+    """
+
+    def styled(match: re.Match[str]) -> str:
+        high, name, last = match.groups()
+        if re.search(rf"^\s+{name}\[.*\] <= ", module, re.MULTILINE):
+            return match.group(0)  # written: a FIFO or the kept vector, left to the tool
+        # Small ones need no word: every tool builds them from LUTs, and yosys knows no other name
+        # for that than the one it gives LUT RAM, which a ROM is not.
+        if memory_style(int(last) + 1, int(high or 0) + 1) == "distributed":
+            return match.group(0)
+        return f'  (* rom_style = "block" *)\n{match.group(0)}'
+
+    text = _MEMORY.sub(styled, module)
+    multiplies = re.search(r"\) \* \$|\w \* \w", text) is not None
+    if multiplies and not uses_dsp:
+        text = re.sub(
+            r"^module ", '(* use_dsp = "no" *)\nmodule ', text, count=1, flags=re.MULTILINE
+        )
+    return text
