@@ -47,16 +47,18 @@ def units() -> dict[str, tuple[Op, TensorType]]:
     ]
     six, binary = TensorType((64,), CodeType(0, 63)), TensorType((64,), CodeType.binary())
     found: dict[str, tuple[Op, TensorType]] = {}
-    for pe, simd in ((1, 1), (4, 1), (16, 1), (4, 4), (8, 8), (16, 4)):
+    for pe, simd in ((1, 1), (4, 1), (4, 4), (2, 16)):
         found[f"mac_{pe}x{simd}"] = MatVec(dense, pe, simd, Kernel.MAC), six
         found[f"shift_add_{pe}x{simd}"] = MatVec(twohot, pe, simd, Kernel.SHIFT_ADD), six
         found[f"signed_add_{pe}x{simd}"] = MatVec(signs, pe, simd, Kernel.SIGNED_ADD), six
-    for pe, simd in ((1, 8), (4, 16), (16, 16), (32, 16)):
+    for pe, simd in ((1, 8), (4, 16), (16, 16)):
         found[f"xnor_{pe}x{simd}"] = MatVec(signs, pe, simd, Kernel.XNOR), binary
-    small = rng.integers(-32, 32, (16, 16))
-    found["unrolled_mac_16x16"] = MatVec(small, 16, 16), TensorType((16,), CodeType(0, 63))
+    small = rng.integers(-32, 32, (8, 8))
+    found["unrolled_mac_8x8"] = MatVec(small, 8, 8), TensorType((8,), CodeType(0, 63))
+    bits = TensorType((16,), CodeType.binary())
+    found["unrolled_xnor_16x16"] = MatVec(signs[:16, :16], 16, 16, Kernel.XNOR), bits
     wide = TensorType((64,), CodeType(-22000, 24000))
-    for pe in (1, 4, 64):
+    for pe in (1, 4):
         scale, offset = rng.integers(16, 32, 64), rng.integers(-30000, 30000, 64)
         requantize = Requantize(scale, offset, 10, Rounding.RND_CONV, CodeType(0, 63), pe)
         found[f"requantize_{pe}"] = requantize, wide

@@ -193,7 +193,7 @@ def synth(directory: BuildDir, as_json: Json = False) -> None:
 def report(directory: BuildDir, as_json: Json = False) -> None:
     """Show a build in the terminal and write its HTML page again."""
     with reporting_errors(as_json):
-        from hwgen.build.directory import read_manifest
+        from hwgen.build_directory import read_manifest
         from hwgen.report.html import write_html
         from hwgen.report.terminal import show_manifest
 

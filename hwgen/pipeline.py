@@ -14,12 +14,12 @@ from pathlib import Path
 from hwgen import __version__
 from hwgen.board import Board, load_board
 from hwgen.build.bench import write_bench
-from hwgen.build.directory import staged_directory, write_manifest
 from hwgen.build.driver import DriverInfo, FrameFormat, write_driver
 from hwgen.build.emit import EmittedDesign, ModelInfo, emit_verilog
 from hwgen.build.manifest import manifest_of
 from hwgen.build.reference import write_reference
 from hwgen.build.vivado import DesignInfo, write_vivado_project
+from hwgen.build_directory import staged_directory, write_manifest
 from hwgen.errors import HwgenError
 from hwgen.frontend import load
 from hwgen.ir import Graph, TensorType

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from hwgen import __version__
+from hwgen.accelerator.top import OWN_NAMES
 from hwgen.build.emit import EmittedDesign
 from hwgen.ir import Graph, TensorType
 from hwgen.mapping.layers import group_layers
@@ -24,7 +25,6 @@ from hwgen.rtl.axi.registers import (
     version_word,
 )
 from hwgen.rtl.names import free_name
-from hwgen.rtl.top import OWN_NAMES
 from hwgen.verify import packing
 from hwgen.verify.mismatch import INPUT_LAYER, beat_format
 
@@ -96,7 +96,7 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
 
 
 def layer_instances(graph: Graph) -> dict[str, str]:
-    """Return the name of each layer's instance in the top module, as `rtl/top.py` gives it."""
+    """Return the name of each layer's instance in the top module, as `Accelerator` gives it."""
     instances: dict[str, str] = {}
     for layer in group_layers(graph):
         taken = {*instances.values(), *OWN_NAMES}

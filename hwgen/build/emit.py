@@ -15,13 +15,13 @@ from pathlib import Path
 
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # absent from the stubs
 
+from hwgen.accelerator.top import Accelerator, buildable_layers
 from hwgen.build.rtlil_to_verilog import VerilogModule, verilog_modules
 from hwgen.build.synthesis_attributes import with_attributes
 from hwgen.build.verilog_text import comment_text, header
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
 from hwgen.rtl.names import free_name
-from hwgen.rtl.top import Accelerator, buildable_layers
 
 # Instances too small for a file of their own: their parent takes them in.
 _DISSOLVED = frozenset({"register_slice", "storage"})

@@ -33,9 +33,8 @@ def run_demo(out: Path, network: str, seed: int, quiet: bool = False) -> dict[st
             console().print(text, highlight=False)
 
     times: dict[str, float] = {}
-    out.mkdir(parents=True, exist_ok=True)
     model = out / f"digits_{network}.onnx"
-
+    out.mkdir(parents=True, exist_ok=True)
     with _Timed(times, "train"):
         digits = load_example("digits")
         say(f"[bold]1/4[/bold] training the {network} network on scikit-learn's handwritten digits")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.build.directory import read_manifest
+from hwgen.build_directory import read_manifest
 from hwgen.errors import HwgenError
 from hwgen.ir import Graph
 from hwgen.ir.text import parse_graph

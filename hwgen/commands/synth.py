@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.board import load_board
-from hwgen.build.directory import read_manifest, update_manifest
 from hwgen.build.synthesize import synthesize
+from hwgen.build_directory import read_manifest, update_manifest
 from hwgen.report.html import write_html
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hwgen.build.directory import read_manifest
+from hwgen.build_directory import read_manifest
 from hwgen.report.html import write_html
 from hwgen.verify.regression import manifest_entry, verify
 

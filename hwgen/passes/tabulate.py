@@ -1,7 +1,6 @@
 """Replace every element-wise chain by the cheapest operator that equals it on all reachable codes.
 
-Runs first, and makes the graph integer. `finite_function.py` finds the function that a chain is,
-`fit_requantize.py` its cheapest affine form.
+Runs first: `find_steps.py` finds the function, `fit_requantize.py` and `fit_exact_line.py` a line.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
 from hwgen.passes.base import Pass
-from hwgen.passes.finite_function import FiniteFunction, finite_function
-from hwgen.passes.fit_requantize import searched, symbolic
+from hwgen.passes.find_steps import finite_function
+from hwgen.passes.finite_function import FiniteFunction
+from hwgen.passes.fit_exact_line import symbolic
+from hwgen.passes.fit_requantize import searched
 
-MAX_THRESHOLDS = 255
-MAX_TABLE_ENTRIES = 1 << 16
+MAX_THRESHOLDS, MAX_TABLE_ENTRIES = 255, 1 << 16
 MAX_TABLE_CONTENTS = 1 << 22  # of all channels; no device has memory for more
 # One DSP slice or block RAM against LUTs: their ratio on mid-size parts, xczu3eg among them.
 LUTS_PER_DSP, LUTS_PER_BRAM36, LUTS_PER_FF = 196.0, 326.0, 0.25
@@ -33,9 +33,8 @@ LUTS_PER_DSP, LUTS_PER_BRAM36, LUTS_PER_FF = 196.0, 326.0, 0.25
 class Tabulate(Pass):
     """Evaluate each chain on every reachable code, then choose its hardware.
 
-    1. A chain becomes an affine requantization `clip((a*M + B) >> S)` where one equals it: with
-       floor rounding (`searched`), or with the quantizer's own rounding (`symbolic`). Constant,
-       wire and shift are the special cases M = 0; M = 1, S = 0; M = 1.
+    1. A chain becomes an affine requantization `clip((a*M + B) >> S)` where one equals it, with
+       floor or the quantizer's own rounding. M = 0 is a constant; M = 1 a shift or, S = 0, a wire.
     2. A chain that never falls, or never rises, in each channel may become thresholds.
     3. Any chain on at most 2**16 codes may become a table.
     4. Of the operators that equal the chain, the one that costs least is taken.

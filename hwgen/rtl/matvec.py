@@ -172,14 +172,10 @@ class ConstantMatVec(Pipeline):
 
     @staticmethod
     def resources_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
-        """Predict an adder for every term but one of each row; sums grow from input to result."""
-        total = Resources()
-        input_bits = kernel.inputs.width
-        for row, codes in zip(weights, outputs.per_channel(), strict=True):
-            adders = max(kernel.constant_terms(row) - 1, 0)
-            mean = (input_bits + 2 + 0.35 * max(codes.width - input_bits, 0)) if adders else 0
-            total += Resources(lut=adders * mean + codes.width, ff=adders * mean + codes.width)
-        return total + Resources(ff=weights.shape[1] * input_bits)
+        """Predict a tree for each row, and the input registers."""
+        rows = zip(weights, outputs.per_channel(), strict=True)
+        trees = sum((kernel.constant_row_resources(row, codes) for row, codes in rows), Resources())
+        return trees + Resources(ff=weights.shape[1] * kernel.inputs.width)
 
     def datapath(
         self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value

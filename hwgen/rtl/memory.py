@@ -11,7 +11,10 @@ from hwgen.cost import Resources
 
 # Deeper than one LUT's 64 words and larger than that, block RAM is the smaller share of a device.
 DISTRIBUTED_WORDS = 64
-DISTRIBUTED_BITS = 4096
+DISTRIBUTED_BITS = 1024
+
+# Words and bits of a RAMB18 as a read-only memory; AMD UG573, table 1-1.
+HALF_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 
 def constant_memory(
@@ -49,11 +52,11 @@ def memory_style(depth: int, width: int) -> str:
 
 
 def memory_resources(depth: int, width: int, distributed: bool = False) -> Resources:
-    """Predict a memory: LUTs when small or `distributed`, else 36-Kbit block RAMs of 72 x 512."""
+    """Predict a memory: LUTs when small or `distributed`, else block RAM."""
     if depth <= 1:
         return Resources(ff=width)
     if distributed or memory_style(depth, width) == "distributed":
-        # A LUT holds 64 words of one bit; four of them share the LUT of a multiplexer.
-        luts = -(-depth // 64)
-        return Resources(lut=width * (luts + (luts - 1) // 3), ff=width)
-    return Resources(bram36=0.5 * max(-(-width // 36) * -(-depth // 512), 1))
+        # A LUT holds 64 words of one bit; the slice's own multiplexers join up to eight.
+        return Resources(lut=width * -(-depth // 64), ff=width)
+    halves = min(-(-depth // words) * -(-width // bits) for words, bits in HALF_BRAM_SHAPES)
+    return Resources(bram36=0.5 * halves)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-from hwgen.build.directory import read_manifest, update_manifest
+from hwgen.build_directory import read_manifest, update_manifest
 from hwgen.errors import VerificationError
 from hwgen.ir import Codes, Graph
 from hwgen.ir.text import parse_graph

@@ -7,12 +7,12 @@ import pytest
 from amaranth import Module
 from amaranth.lib.wiring import connect
 
+from hwgen.accelerator.layer import LayerUnit
 from hwgen.ir import Graph, verify
 from hwgen.mapping.layers import group_layers
 from hwgen.mapping.streams import connect_lanes, insert_fifos
 from hwgen.mapping.timing import interval_cycles, latency_cycles
 from hwgen.ops.fifo import Fifo
-from hwgen.rtl.layer import LayerUnit
 from hwgen.rtl.stream.component import StreamComponent
 from tests.mapping.networks import random_network
 from tests.ops.simulation import from_beats, simulate, to_beats

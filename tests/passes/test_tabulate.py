@@ -16,8 +16,9 @@ from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
 from hwgen.passes import Tabulate, run_passes
-from hwgen.passes.finite_function import finite_function
-from hwgen.passes.fit_requantize import searched, symbolic
+from hwgen.passes.find_steps import finite_function
+from hwgen.passes.fit_exact_line import symbolic
+from hwgen.passes.fit_requantize import searched
 from hwgen.passes.tabulate import cheapest, keeps_order, table, thresholds
 
 

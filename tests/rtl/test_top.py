@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from hwgen.accelerator.top import Accelerator, buildable_layers
 from hwgen.errors import MappingError
 from hwgen.ir import Graph, Input, Node
 from hwgen.mapping.layers import group_layers
@@ -16,7 +17,6 @@ from hwgen.ops.matvec import Kernel, MatVec
 from hwgen.ops.requantize import Requantize
 from hwgen.rtl.axi.axi_stream import fill_code
 from hwgen.rtl.axi.registers import CONTROL_SOFT_RESET, OFFSETS, STATUS_TLAST_ERROR
-from hwgen.rtl.top import Accelerator, buildable_layers
 from tests.ops.simulation import from_beats, to_beats
 from tests.rtl.axi.drivers import LiteHost, Log, StreamPort, collect_packets, send_packets
 from tests.rtl.designs import chain, lone, perceptron

@@ -10,9 +10,9 @@ import numpy as np
 
 from hwgen import __version__
 from hwgen.build.bench import write_bench
-from hwgen.build.directory import write_manifest
 from hwgen.build.emit import EmittedDesign, ModelInfo, emit_verilog
 from hwgen.build.reference import write_reference
+from hwgen.build_directory import write_manifest
 from hwgen.ir import Graph, Input, Node, TensorType
 from hwgen.mapping.streams import connect_lanes, insert_fifos
 from hwgen.mapping.timing import interval_cycles, latency_cycles

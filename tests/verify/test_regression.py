@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hwgen.build.bench import TESTS
-from hwgen.build.directory import read_manifest, update_manifest
+from hwgen.build_directory import read_manifest, update_manifest
 from hwgen.errors import ToolError, VerificationError
 from hwgen.verify.bench_run import run_bench
 from hwgen.verify.regression import verify

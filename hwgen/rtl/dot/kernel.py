@@ -70,6 +70,12 @@ class DotKernel(ABC):
     def lane_resources(self) -> Resources:
         """Predict what one input lane of one row takes, its adder in the tree included."""
 
+    def constant_row_resources(self, row: Codes, sums: CodeType) -> Resources:
+        """Predict the adder tree of a row of constants; adders grow from input to result."""
+        adders = max(self.constant_terms(row) - 1, 0)
+        bits = self.inputs.width + 2 + 0.35 * max(sums.width - self.inputs.width, 0)
+        return Resources(lut=adders * bits + sums.width, ff=adders * bits + sums.width)
+
     def constant_terms(self, row: Codes) -> int:
         """Return how many terms `constant_summands` gives for `row`."""
         return int(np.count_nonzero(row))

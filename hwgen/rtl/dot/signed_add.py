@@ -75,4 +75,4 @@ class SignedAdd(DotKernel):
     def lane_resources(self) -> Resources:
         """A conditional negation and an adder."""
         width = scaled(self.inputs, -1).width + 1
-        return Resources(lut=2.0 * width + 1, ff=1.6 * width)
+        return Resources(lut=2.6 * width + 1, ff=1.3 * width)

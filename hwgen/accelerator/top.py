@@ -11,13 +11,13 @@ from amaranth import ClockDomain, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hwgen.accelerator.layer import LayerUnit, check_lanes
 from hwgen.ir import Graph, verify
 from hwgen.mapping.layers import Layer, group_layers
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.rtl.axi.axi_lite import AXI_LITE_SIGNALS, AxiLiteRegisters, axi_lite_members
 from hwgen.rtl.axi.axi_stream import StreamInput, StreamOutput
 from hwgen.rtl.axi.counters import COUNTERS, FrameCounters
-from hwgen.rtl.layer import LayerUnit, check_lanes
 from hwgen.rtl.names import free_name
 from hwgen.rtl.stream.component import StreamComponent
 

@@ -1,0 +1,1 @@
+"""The whole put together: operators into layers, layers and AXI boundary into the top module."""
