@@ -8,7 +8,7 @@ from typing import Any
 
 from hwgen.build_directory import read_manifest
 from hwgen.report.html import write_html
-from hwgen.verify.regression import manifest_entry, verify
+from hwgen.verify.regression import verify
 
 
 def verify_build(
@@ -22,11 +22,4 @@ def verify_build(
     """Verify a build directory and return what was found; `passed` says it all."""
     result = verify(directory, frames, seed, junit, waves, progress)
     write_html(directory, read_manifest(directory))
-    return {
-        **manifest_entry(result),
-        "failures": list(result.failures),
-        "first_mismatch": str(result.first_mismatch) if result.first_mismatch else None,
-        "compiled": result.compiled,
-        "junit": str(result.junit) if result.junit else None,
-        "waves": str(result.waves) if result.waves else None,
-    }
+    return result.as_dict()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from types import ModuleType
 
 from hwgen.ir import Op
-from hwgen.ops import convert_lanes, elementwise, fifo, matvec, requantize, table, thresholds
+from hwgen.ops import (
+    convert_lanes,
+    elementwise,
+    fifo,
+    matvec,
+    requantize,
+    sliding_window,
+    table,
+    thresholds,
+)
 
 OPERATOR_MODULES: tuple[ModuleType, ...] = (
     matvec,
@@ -14,6 +23,7 @@ OPERATOR_MODULES: tuple[ModuleType, ...] = (
     table,
     convert_lanes,
     fifo,
+    sliding_window,
 )
 
 OPERATORS: dict[str, type[Op]] = {
@@ -25,6 +35,7 @@ OPERATORS: dict[str, type[Op]] = {
         table.Table,
         convert_lanes.ConvertLanes,
         fifo.Fifo,
+        sliding_window.SlidingWindow,
     )
 }
 

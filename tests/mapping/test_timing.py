@@ -63,7 +63,7 @@ def test_prediction_equals_simulation(seed: int) -> None:
     per_frame = out.size // chain.o_lanes
     alone = simulate(Chain(graph), beats[: len(beats) // FRAMES], per_frame)
     assert alone.given_at[-1] - alone.taken_at[0] == latency_cycles(graph)
-    many = simulate(Chain(graph), beats, FRAMES * per_frame)
+    many = simulate(chain, beats, FRAMES * per_frame)
     ends = many.given_at[per_frame - 1 :: per_frame]
     assert np.diff(ends)[2:].tolist() == [interval_cycles(graph)] * (FRAMES - 3)
     assert from_beats(many.beats, out.codes, chain.o_lanes).tolist() == (

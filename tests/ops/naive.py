@@ -15,6 +15,7 @@ from hwgen.ops.matvec import MatVec
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
+from tests.ops.naive_images import naive_images
 
 
 def round_fraction(value: Fraction, mode: Rounding) -> int:
@@ -75,7 +76,10 @@ def naive_vector(op: Op, x: list[int]) -> list[int]:
 
 
 def naive(op: Op, codes: np.ndarray) -> np.ndarray:
-    """Apply `op` to frames, vector by vector."""
+    """Apply `op` to frames, image by image or vector by vector."""
+    images = naive_images(op, codes)
+    if images is not None:
+        return images
     rows = codes.reshape(-1, codes.shape[-1]).tolist()
     out = [naive_vector(op, row) for row in rows]
     return np.array(out, dtype=np.int64).reshape(*codes.shape[:-1], -1)
