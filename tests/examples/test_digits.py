@@ -40,7 +40,7 @@ def test_every_held_out_image_is_equal(network: str, tmp_path: Path) -> None:
     assert result.float_differences == 0
 
 
-def test_example_writes_its_models(tmp_path: Path, capsys, monkeypatch) -> None:  # noqa: ANN001
+def test_example_writes_its_models(tmp_path: Path, capsys, monkeypatch) -> None:
     digits = load_example("digits")
     monkeypatch.setattr("sys.argv", ["digits.py", "--epochs", "1", "--out", str(tmp_path)])
     digits.main()

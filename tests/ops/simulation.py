@@ -48,7 +48,8 @@ def simulate(
 ) -> Run:
     """Send `beats` with probability-`idle` gaps, take `outputs` beats with `stall`.
 
-    Stops early, leaving the run short, when nothing has moved for `patience` cycles.
+    Stops early, leaving the run short, when nothing has moved for `patience` cycles. Goes on until
+    beats that lead to no output have been taken too.
     """
     chance = random.Random(seed)
     run = Run()
@@ -58,7 +59,7 @@ def simulate(
     async def bench(ctx):
         sent, offering, cycle, moved = 0, False, 0, 0
         waiting = None
-        while len(run.beats) < outputs and cycle - moved < patience:
+        while (len(run.beats) < outputs or sent < len(beats)) and cycle - moved < patience:
             offering = sent < len(beats) and (offering or chance.random() >= idle)
             ready = chance.random() >= stall
             ctx.set(i.valid, offering)
