@@ -37,7 +37,9 @@ class CheckReport:
 
     def show(self) -> None:
         """Print tables, then the problems or the verdict."""
-        show_rows(f"{self.model}: nodes", self.nodes)
+        unsound = any(row["problem"] for row in self.nodes)
+        shown = [{k: v for k, v in row.items() if unsound or k != "problem"} for row in self.nodes]
+        show_rows(f"{self.model}: nodes", shown)
         if self.layers:
             show_rows("as integer operators", self.layers)
         for problem in self.problems:

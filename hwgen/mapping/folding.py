@@ -192,7 +192,7 @@ def _fastest(menus: list[list[Choice]], board: Board) -> list[Choice]:
 
 def _impossible_folding(layer: Layer, wanted: dict[str, int | str], menu: list[Choice]) -> str:
     valid = {
-        key: sorted({c.folding[key] for c in menu if key in c.folding}, key=str)
+        key: sorted({c.folding[key] for c in menu}, key=lambda v: (isinstance(v, str), v))
         for key in menu[0].folding
     }
     choices = "; ".join(f"{key} one of {values}" for key, values in valid.items())

@@ -41,7 +41,7 @@ ALLOWED = {
     | {"callable_module"},
     "report": {"resources", "cost", "board"},
 }
-ANYTHING = ("pipeline", "commands", "cli", "hwgen")  # they only put rooms together
+ANYTHING = ("pipeline", "commands", "cli", "__main__", "hwgen")  # they only put rooms together
 
 # Package from PyPI -> the rooms that may import it.
 FOREIGN = {
