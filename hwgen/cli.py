@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -177,15 +177,22 @@ def run(
 
 
 @app.command()
-def synth(directory: BuildDir, as_json: Json = False) -> None:
-    """Synthesize a build with yosys and put LUT, FF, DSP and BRAM into its manifest."""
+def synth(
+    directory: BuildDir,
+    tool: Annotated[
+        Literal["auto", "yosys", "vivado"],
+        typer.Option(help="vivado goes to the bitstream; auto: vivado if on the PATH."),
+    ] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Synthesize a build and put LUT, FF, DSP and BRAM into its manifest."""
     with reporting_errors(as_json):
         from hwgen.commands.synth import synthesize_build
         from hwgen.report.terminal import show_resources
 
         with progress_bar(as_json) as progress:
-            progress("yosys", 0, 1)
-            manifest = synthesize_build(directory)
+            progress("synthesis", 0, 1)
+            manifest = synthesize_build(directory, tool)
         emit(as_json, manifest["resources"], lambda: show_resources(manifest))
 
 
@@ -232,7 +239,9 @@ def ops(as_json: Json = False) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where model and build go.")] = Path("hwgen_demo"),
-    network: Annotated[str, typer.Option(help="fixed, khot or binary.")] = "fixed",
+    network: Annotated[
+        Literal["fixed", "khot", "binary"], typer.Option(help="What a number may be.")
+    ] = "fixed",
     seed: Annotated[int, typer.Option(help="Seed of training and verification.")] = 0,
     as_json: Json = False,
 ) -> None:

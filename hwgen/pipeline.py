@@ -7,6 +7,7 @@ of them. `hwgen build` and `hwgen.build` run this list and nothing else.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,6 +118,8 @@ def describe(build: Build) -> Build:
         build.network, build.board, build.clock_mhz, build.model.name, build.sha256
     )
     manifest["top"] = build.hardware.top
+    if build.options.board.endswith(".toml"):  # the user's own: later commands need it again
+        shutil.copyfile(build.options.board, build.out / f"{build.board.name}.toml")
     manifest["rtl"] = [f"rtl/{path.name}" for path in build.hardware.files]
     manifest["seed"] = build.options.seed
     write_manifest(build.out, manifest)

@@ -55,7 +55,7 @@ def run_demo(out: Path, network: str, seed: int, quiet: bool = False) -> dict[st
         result = verify_build(folder, frames=128, seed=seed)
     with _Timed(times, "synthesize"):
         say("[bold]4/4[/bold] synthesizing with yosys")
-        manifest = synthesize_build(folder)
+        manifest = synthesize_build(folder, "yosys")
     if not quiet:
         show_manifest(manifest, folder)
         spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())

@@ -90,7 +90,8 @@ def show_resources(manifest: Mapping[str, Any]) -> None:
                 share = f" ({100 * used / budget:.1f} %)" if budget else ""
                 row[stage] = f"{used:,g}{share}"
         rows.append(row)
-    source = "yosys" if "synthesized" in resources else "predicted; `hwgen synth` measures"
+    tool = manifest.get("synthesis", {}).get("tool", "yosys")
+    source = tool if "synthesized" in resources else "predicted; `hwgen synth` measures"
     show_rows(f"resources ({source})", rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,8 @@ def model_of(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
         (["report", "."], 1, "not a build directory"),
         (["run", "B", "text.onnx", "o.npy"], 1, "not a .npy array"),
         (["nonsense"], 2, "nonsense"),
+        (["synth", "B", "--tool", "quartus"], 2, "quartus"),
+        (["demo", "--network", "float"], 2, "float"),
     ],
 )
 def test_mistakes(
@@ -239,3 +242,51 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -
     assert "does not fit tiny" in text
     assert "300 available" in text
     assert not (tmp_path / "o").exists()
+
+
+FAKE_VIVADO = r"""#!/bin/sh
+touch top.bit top.hwh top.xsa
+cat > utilization.rpt <<R
+| CLB LUTs                   | 6403 |     0 |
+| CLB Registers              | 2974 |     0 |
+| Block RAM Tile             |  6.5 |     0 |
+| DSPs                       |    2 |     0 |
+R
+cat > timing.rpt <<R
+    WNS(ns)      TNS(ns)
+    -------      -------
+      1.000        0.000
+R
+"""
+
+
+def test_synth_takes_vivado_when_it_is_on_the_path(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(build, copy)
+    program = tmp_path / "bin" / "vivado"
+    program.parent.mkdir()
+    program.write_text(FAKE_VIVADO)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    resources = json.loads(said(hwgen("synth", copy, "--json")))
+    assert resources["synthesized"] == {"lut": 6403, "ff": 2974, "dsp": 2, "bram36": 6.5}
+    manifest = json.loads((copy / "manifest.json").read_text())
+    assert manifest["synthesis"]["tool"] == "vivado"
+    assert manifest["synthesis"]["worst_slack_ns"] == 1.0
+    assert round(manifest["synthesis"]["fmax_mhz"], 3) == round(1e3 / (1e3 / 150 - 1), 3)
+
+
+@pytest.mark.synth
+def test_synth_by_yosys_on_a_board_of_ones_own(tmp_path: Path) -> None:
+    board = (Path(__file__).parents[2] / "boards" / "ultra96.toml").read_text()
+    (tmp_path / "mine.toml").write_text(board.replace('"ultra96"', '"mine"'))
+    out = tmp_path / "out"
+    model = MODELS / "digits_binary.onnx"
+    options = ["--target-fps", 1e4, "--out", out]
+    assert hwgen("build", model, "--board", tmp_path / "mine.toml", *options).exit_code == 0
+    (tmp_path / "mine.toml").unlink()
+    resources = json.loads(said(hwgen("synth", out, "--tool", "yosys", "--json")))
+    assert 0 < resources["synthesized"]["lut"] < resources["budget"]["lut"]
+    assert resources["synthesized"]["dsp"] == resources["predicted"]["dsp"]
