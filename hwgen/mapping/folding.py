@@ -133,7 +133,11 @@ def _choice(graph: Graph, nodes: tuple[Node, ...], board: Board) -> Choice:
         kinds = tuple(types[name] for name in node.inputs)
         interval = max(interval, node.op.schedule(*kinds).interval_cycles)
         used = used + node.op.resources(*kinds)
-    return Choice(nodes, interval, used, _price(used, board))
+    return Choice(nodes, interval, used, _price(used, board) * _factor(nodes[0].op))
+
+
+def _factor(op: Op) -> float:
+    return KERNELS[op.kernel.value].price_factor if isinstance(op, MatVec) else 1.0
 
 
 def _price(used: Resources, board: Board) -> float:

@@ -290,3 +290,20 @@ def test_synth_by_yosys_on_a_board_of_ones_own(tmp_path: Path) -> None:
     resources = json.loads(said(hwgen("synth", out, "--tool", "yosys", "--json")))
     assert 0 < resources["synthesized"]["lut"] < resources["budget"]["lut"]
     assert resources["synthesized"]["dsp"] == resources["predicted"]["dsp"]
+
+
+@pytest.mark.parametrize(
+    ("network", "kernels"),
+    [
+        ("fixed", {"mac"}),
+        ("khot", {"shift_add"}),
+        ("binary", {"signed_add", "xnor"}),
+    ],
+)
+def test_each_network_gets_the_kernels_it_was_trained_for(
+    network: str, kernels: set[str], tmp_path: Path
+) -> None:
+    model = MODELS / f"digits_{network}.onnx"
+    options = ["--board", "ultra96", "--target-fps", 1e6, "--out", tmp_path / "out", "--json"]
+    manifest = json.loads(said(hwgen("build", model, *options)))
+    assert {layer["kernel"] for layer in manifest["layers"]} == kernels

@@ -33,6 +33,7 @@ class DotKernel(ABC):
     gain: ClassVar[int] = 1
     per_input: ClassVar[int] = 0
     stages: ClassVar[int] = 1  # registers between weight word and summands
+    price_factor: ClassVar[float] = 1.0  # what a kernel costs beside its resources: slow paths
 
     def __init__(self, weights: Codes, inputs: CodeType) -> None:
         self.weights = weights

@@ -26,6 +26,9 @@ class MultiplyAccumulate(DotKernel):
     """Word: the weight in two's complement."""
 
     name = "mac"
+    # A multiplier in LUTs is the longest path of a layer: shifters and adders that cost a little
+    # more are worth that, and K-hot weights are trained for it.
+    price_factor = 1.5
 
     @classmethod
     def rejects(cls, weights: Codes, inputs: CodeType) -> str:

@@ -110,7 +110,7 @@ class ShiftAdd(DotKernel):
     def lane_resources(self) -> Resources:
         """A barrel shifter, a conditional negation and an adder for each digit; measured."""
         width = self.inputs.width + self.max_shift
-        digit = Resources(lut=3.3 * (self.inputs.width + 1) + 1.1 * self.max_shift, ff=1.3 * width)
+        digit = Resources(lut=3.3 * (self.inputs.width + 1) + 4 * self.max_shift, ff=1.3 * width)
         return digit * self.digits
 
 

@@ -75,4 +75,4 @@ class SignedAdd(DotKernel):
     def lane_resources(self) -> Resources:
         """A conditional negation and an adder; measured."""
         width = self.inputs.width + 1
-        return Resources(lut=3.3 * width, ff=1.3 * width)
+        return Resources(lut=2.4 * width, ff=1.3 * width)
