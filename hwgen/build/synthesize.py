@@ -29,7 +29,8 @@ from hwgen.cost import Resources
 from hwgen.errors import ToolError
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 2
+_FLOW_REVISION = 3
+_ROM_LUTS = Path(__file__).with_name("rom_luts.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
 
@@ -109,6 +110,7 @@ def _commands(files: Sequence[Path], top: str, family: str, keep: Sequence[str])
         # own DSP step leaves alone and turns back.
         "chtype -set $__soft_mul t:$mul A:use_dsp=no %i",
         f"{synth} -run map_dsp:map_memory",
+        f"techmap -autoproc -map {quote_path(_ROM_LUTS)}",
         "flatten -noscopeinfo",
         "opt_clean",
         f"{synth} -run map_memory:check",
