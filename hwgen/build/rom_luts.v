@@ -45,12 +45,13 @@ module _hwgen_small_rom (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_C
   wire [5:0] address = RD_ADDR;
   wire [WIDTH-1:0] word;
 
-  // Bit `index` of every word, as the truth table of a LUT.
+  // Bit `index` of every word, as the truth table of a LUT. The body is evaluated for memories of
+  // any size, also those refused above: nothing may be written beyond bit 63.
   function [63:0] column(input integer index);
     integer entry;
     begin
       column = 64'h0;
-      for (entry = 0; entry < SIZE; entry = entry + 1)
+      for (entry = 0; entry < (SIZE < 64 ? SIZE : 64); entry = entry + 1)
         column[entry] = INIT[entry * WIDTH + index];
     end
   endfunction
