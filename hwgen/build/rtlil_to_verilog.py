@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hwgen.build.rtlil_names import Path as InstancePath
 from hwgen.build.rtlil_names import plain_names
+from hwgen.build.verilog_inline import inline_temporaries
 from hwgen.build.verilog_text import tidy
 from hwgen.build.yosys import quote_path, run_yosys
 
@@ -90,6 +91,6 @@ def verilog_modules(
         run_yosys(commands)
         texts = [(work / f"{k}.v").read_text(encoding="utf-8") for k in range(len(kept))]
     return tuple(
-        VerilogModule(name, paths[name], tidy(verilog))
+        VerilogModule(name, paths[name], inline_temporaries(tidy(verilog)))
         for name, verilog in zip(kept, texts, strict=True)
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Module, Signal, Value
 
 from hwgen.ir import Codes, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
+from hwgen.rtl.counting import following
 from hwgen.rtl.memory import constant_memory
 from hwgen.rtl.stream.component import code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
@@ -70,7 +71,7 @@ class ChannelPipeline(Pipeline):
         group = Signal(range(max(self.groups, 2)))
         if self.groups > 1:
             with m.If(accept):
-                m.d.sync += group.eq(Mux(group == self.groups - 1, 0, group + 1))
+                m.d.sync += group.eq(following(group, group == self.groups - 1))
         outputs = []
         for k, lane in enumerate(lanes):
             x = Signal(code_shape(self.i_codes), name=f"x{k}")

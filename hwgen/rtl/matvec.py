@@ -14,6 +14,7 @@ from amaranth.lib.memory import Memory
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
 from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
+from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel
 from hwgen.rtl.memory import constant_memory, pack
 from hwgen.rtl.stream.component import StreamComponent, code_shape
@@ -77,9 +78,9 @@ class FoldedMatVec(StreamComponent):
             step.eq(advance & (self.i.valid | ~first_pass)),
         ]
         with m.If(step):
-            m.d.sync += column.eq(Mux(last_column, 0, column + 1))
+            m.d.sync += column.eq(following(column, last_column))
             with m.If(last_column):
-                m.d.sync += row_pass.eq(Mux(row_pass == self.row_folds - 1, 0, row_pass + 1))
+                m.d.sync += row_pass.eq(following(row_pass, row_pass == self.row_folds - 1))
         beat = self._fetch(m, advance, step, first_pass, column)
         word = self._weights(m, advance, step)
         flags = Cat(step, first_column, last_column)
@@ -117,7 +118,7 @@ class FoldedMatVec(StreamComponent):
         words = self.weight_words()
         address = Signal(range(max(len(words), 2)))
         with m.If(step):
-            m.d.sync += address.eq(Mux(address == len(words) - 1, 0, address + 1))
+            m.d.sync += address.eq(following(address, address == len(words) - 1))
         width = self.pe * self.simd * self.kernel.weight_bits
         return constant_memory(m, words, width, address, advance, "weights")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth import Module, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes
@@ -53,7 +53,7 @@ class XnorPopcount(DotKernel):
         """Return the XNORs, registered."""
         match = Signal(len(x), name=f"{name}_match")
         with m.If(advance):
-            m.d.sync += [match[k].eq(~(x[k] ^ words[k])) for k in range(len(x))]
+            m.d.sync += match.eq(~(Cat(*x) ^ Cat(*words)))
         return [Term(match[k], BIT) for k in range(len(x))]
 
     def constant_summands(self, x: Sequence[Value], row: Codes) -> list[Term]:
