@@ -6,14 +6,24 @@ from types import ModuleType
 
 from hwgen.ir import Op
 from hwgen.ops import (
+    argmax,
+    border_offset,
     convert_lanes,
+    depthwise,
     elementwise,
     fifo,
     matvec,
+    max_pool,
+    pad,
     requantize,
+    reshape,
+    slice,
     sliding_window,
+    sum_pool,
     table,
     thresholds,
+    upsample,
+    window_max,
 )
 
 OPERATOR_MODULES: tuple[ModuleType, ...] = (
@@ -24,6 +34,16 @@ OPERATOR_MODULES: tuple[ModuleType, ...] = (
     convert_lanes,
     fifo,
     sliding_window,
+    border_offset,
+    depthwise,
+    window_max,
+    max_pool,
+    sum_pool,
+    pad,
+    slice,
+    upsample,
+    reshape,
+    argmax,
 )
 
 OPERATORS: dict[str, type[Op]] = {
@@ -36,6 +56,16 @@ OPERATORS: dict[str, type[Op]] = {
         convert_lanes.ConvertLanes,
         fifo.Fifo,
         sliding_window.SlidingWindow,
+        border_offset.BorderOffset,
+        depthwise.Depthwise,
+        window_max.WindowMax,
+        max_pool.MaxPool,
+        sum_pool.SumPool,
+        pad.Pad,
+        slice.Slice,
+        upsample.Upsample,
+        reshape.Reshape,
+        argmax.ArgMax,
     )
 }
 

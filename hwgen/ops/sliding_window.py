@@ -132,11 +132,12 @@ class SlidingWindow(Op):
         (x,) = inputs
         bits = self.pe * x.codes.width
         if self.kernel == (1, 1):
-            return Resources(lut=20 + sum(x.shape[:2]) / 16, ff=bits + 20)
+            return Resources(lut=4 + sum(x.shape[:2]) / 16, ff=bits + 10)
         depth = self._plan(x).depth_pixels * (x.channels // self.pe)
         address, padding = depth.bit_length(), bits if any(self.padding) else 0
         control = Resources(lut=70 + 7 * address + padding, ff=45 + 4 * address)
-        return memory_resources(depth, bits) + control
+        # Tools keep memories that are written in LUTs for longer than read-only ones.
+        return memory_resources(depth, bits, distributed=depth * bits <= 2048) + control
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the pixels kept."""
@@ -179,12 +180,12 @@ def _image(*shape: int, lo: int = -4, hi: int = 3) -> TensorType:
 def _cases() -> tuple[Case, ...]:
     same = (1, 1, 1, 1)
     channels = TensorType((4, 4, 2), CodeType(0, 9), (CodeType(3, 9), CodeType(0, 2)))
-    bits = TensorType((4, 5, 2), CodeType.binary())
+    bits = TensorType((3, 4, 2), CodeType.binary())
     return (
-        *(Case(SlidingWindow((3, 3), pe=pe), (_image(5, 6, 4),)) for pe in (1, 2, 4)),
-        *(Case(SlidingWindow((3, 3), padding=same, pe=pe), (_image(4, 5, 2),)) for pe in (1, 2)),
+        *(Case(SlidingWindow((3, 3), pe=pe), (_image(4, 5, 4),)) for pe in (2, 4)),
+        *(Case(SlidingWindow((3, 3), padding=same, pe=pe), (_image(3, 4, 2),)) for pe in (1, 2)),
         Case(SlidingWindow((3, 3), (2, 2), padding=(0, 0, 1, 1), pe=2), (_image(6, 6, 2),)),
-        Case(SlidingWindow((3, 3), (2, 2), pe=1), (_image(8, 8, 1),)),
+        Case(SlidingWindow((3, 3), (2, 2)), (_image(6, 8, 1),)),
         Case(SlidingWindow((3, 2), (2, 1), (1, 2), (1, 0, 0, 2), pe=2), (_image(6, 5, 2),)),
         Case(SlidingWindow((2, 2), (2, 2)), (_image(6, 7, 2),)),
         Case(SlidingWindow((2, 3), (3, 4)), (_image(8, 9, 1),)),

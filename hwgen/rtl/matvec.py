@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
+from hwgen.adders import AdderGraph, SolveOptions, cached_solve, minimum_depth
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
+from hwgen.numeric import CodeType
+from hwgen.numeric.signed_digits import count_digits
+from hwgen.rtl.adder_graph import build_graph, graph_registers
 from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.dot.operand import number
 from hwgen.rtl.memory import constant_memory, pack
 from hwgen.rtl.stream.component import StreamComponent, code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
@@ -24,6 +29,8 @@ FOLDED_LEVELS_PER_STAGE = 2
 # A register behind every adder: they share the slice, and synthesis cannot merge two carry
 # chains into something larger.
 CONSTANT_LEVELS_PER_STAGE = 1
+# Signed digits of a matrix up to which its adder graph is solved, in seconds: 64 x 64 has 12,000.
+MOST_GRAPH_DIGITS = 30_000
 
 
 def folded_depth(kernel: DotKernel, simd: int) -> int:
@@ -156,7 +163,10 @@ class FoldedMatVec(StreamComponent):
 
 
 class ConstantMatVec(Pipeline):
-    """The whole matrix at once: every weight is wired into an adder tree of its row."""
+    """The whole matrix at once: an adder graph over all rows, or a tree for each of them.
+
+    The graph is held to the depth of the deepest tree, so the latency does not depend on it.
+    """
 
     def __init__(
         self, kernel: DotKernel, weights: Codes, inputs: TensorType, outputs: TensorType
@@ -172,32 +182,62 @@ class ConstantMatVec(Pipeline):
         return 1 + tree_latency(most, CONSTANT_LEVELS_PER_STAGE) + 1
 
     @staticmethod
+    def graph_of(kernel: DotKernel, weights: Codes) -> AdderGraph | None:
+        """Return the adder graph, or None: for popcounts, and where solving would take too long.
+
+        Solved once and then remembered: the folding search asks often.
+        """
+        digits = int(count_digits(weights).sum())
+        if kernel.gain != 1 or kernel.per_input or digits > MOST_GRAPH_DIGITS:
+            return None
+        inputs = CodeType(kernel.inputs.lo, kernel.inputs.hi)
+        options = SolveOptions(max_depth=minimum_depth(weights))
+        return cached_solve(weights, (inputs,) * weights.shape[1], options)
+
+    @staticmethod
     def resources_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
-        """Predict a tree for each row, and the input registers."""
-        rows = zip(weights, outputs.per_channel(), strict=True)
+        """Predict from the graph, or a tree for each row; and the input registers."""
+        inputs = Resources(ff=weights.shape[1] * kernel.inputs.width)
+        channels = outputs.per_channel()
+        graph = ConstantMatVec.graph_of(kernel, weights)
+        if graph is not None:
+            latency = ConstantMatVec.depth_of(kernel, weights) - 2
+            registers = graph_registers(graph, latency, CONSTANT_LEVELS_PER_STAGE)
+            results = sum(codes.width for codes in channels)
+            return inputs + Resources(lut=graph.cost_bits(), ff=registers + results)
+        rows = zip(weights, channels, strict=True)
         trees = sum((kernel.constant_row_resources(row, codes) for row, codes in rows), Resources())
-        return trees + Resources(ff=weights.shape[1] * kernel.inputs.width)
+        return trees + inputs
 
     def datapath(
         self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value
     ) -> Sequence[Value]:
-        """Input register, one tree a row, output register."""
+        """Input register, graph or trees, output register."""
         x = []
         for k, lane in enumerate(lanes):
             held = Signal(len(lane), name=f"x{k}", reset_less=True)
             with m.If(advance):
                 m.d.sync += held.eq(lane)
             x.append(held)
-        return [self._row(m, x, k, advance) for k in range(self.weights.shape[0])]
+        graph = self.graph_of(self.kernel, self.weights)
+        if graph is None:
+            sums = [self._tree(m, x, k, advance) for k in range(self.weights.shape[0])]
+        else:
+            numbers = [number(value, self.kernel.inputs) for value in x]
+            sums = build_graph(
+                m, graph, numbers, advance, "sum", self.depth - 2, CONSTANT_LEVELS_PER_STAGE
+            )
+        return [self._result(m, total, k, advance) for k, total in enumerate(sums)]
 
-    def _row(self, m: Module, x: Sequence[Value], index: int, advance: Signal) -> Value:
-        row = self.weights[index]
-        terms = self.kernel.constant_summands(x, row)
+    def _tree(self, m: Module, x: Sequence[Value], index: int, advance: Signal) -> Term:
+        terms = self.kernel.constant_summands(x, self.weights[index])
         total = add_tree(m, terms, f"row{index}_sum", advance, CONSTANT_LEVELS_PER_STAGE)
         spent = tree_latency(len(terms), CONSTANT_LEVELS_PER_STAGE)
-        total = delay(m, total, f"row{index}_sum", self.depth - 2 - spent, advance)
+        return delay(m, total, f"row{index}_sum", self.depth - 2 - spent, advance)
+
+    def _result(self, m: Module, total: Term, index: int, advance: Signal) -> Value:
         gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
-        offset = self.kernel.per_input * len(row)
+        offset = self.kernel.per_input * self.weights.shape[1]
         width = self.o_codes.width
         result = Signal(code_shape(self.o_codes), name=f"row{index}")
         value = widen(gained, width)

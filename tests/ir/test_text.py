@@ -94,7 +94,7 @@ def test_random_matrices(rows, columns, scale, seed):
         ("%fc1 :", "%x :", "line 4: %x is defined twice"),
         ("(%x)", "(%z)", "line 4: %z is not defined before"),
         ("output %fc1", "output %fc2", "line 5: %fc2 is not defined before"),
-        ("matvec", "matvek", "line 4: operator 'matvek' is unknown; known are convert_lanes, "),
+        ("matvec", "matvek", "line 4: operator 'matvek' is unknown; known are argmax, "),
         ("-75..75", "-75..76", "line 4: %fc1: the text says [2] -75..76, the operator gives [2]"),
         ("[2] -75..75", "[3] -75..75", "line 4: %fc1: the text says [3] -75..75"),
         ("pe=1", "pi=1", "line 4: field 'pi' is unknown; expected weights, pe, simd, kernel"),

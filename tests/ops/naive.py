@@ -9,12 +9,15 @@ import numpy as np
 
 from hwgen.ir import Op
 from hwgen.numeric import Rounding
+from hwgen.ops.argmax import ArgMax
 from hwgen.ops.convert_lanes import ConvertLanes
+from hwgen.ops.depthwise import Depthwise
 from hwgen.ops.fifo import Fifo
 from hwgen.ops.matvec import MatVec
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
+from hwgen.ops.window_max import WindowMax
 from tests.ops.naive_images import naive_images
 
 
@@ -53,6 +56,12 @@ def naive_vector(op: Op, x: list[int]) -> list[int]:
     match op:
         case MatVec():
             return [sum(w * v for w, v in zip(row, x, strict=True)) for row in op.weights.tolist()]
+        case Depthwise():
+            channels = len(op.weights)
+            return [
+                sum(w * v for w, v in zip(row, x[c::channels], strict=True))
+                for c, row in enumerate(op.weights.tolist())
+            ]
         case Requantize():
             results = []
             for c, v in enumerate(x):
@@ -70,6 +79,11 @@ def naive_vector(op: Op, x: list[int]) -> list[int]:
             return results
         case Table():
             return [of(op.contents, c)[v - op.lo] for c, v in enumerate(x)]
+        case WindowMax():
+            channels = len(x) // op.taps
+            return [max(x[c::channels]) for c in range(channels)]
+        case ArgMax():
+            return [x.index(max(x))]
         case ConvertLanes() | Fifo():
             return x
     raise AssertionError(f"no naive model of {op.name}")

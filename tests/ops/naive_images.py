@@ -7,7 +7,14 @@ from itertools import product
 import numpy as np
 
 from hwgen.ir import Op
+from hwgen.ops.border_offset import BorderOffset
+from hwgen.ops.max_pool import MaxPool
+from hwgen.ops.pad import Pad
+from hwgen.ops.reshape import Reshape
+from hwgen.ops.slice import Slice
 from hwgen.ops.sliding_window import SlidingWindow
+from hwgen.ops.sum_pool import SumPool
+from hwgen.ops.upsample import Upsample
 
 Image = list  # [H][W][C]
 
@@ -39,14 +46,67 @@ def windows(op: Op, image: Image) -> list[list[list[list[int] | None]]]:
     return result
 
 
+def sliced(part: list, bounds: list[tuple[int, int, int]]) -> list:
+    picked = [part[k] for k in range(*bounds[0])]
+    return [sliced(inner, bounds[1:]) for inner in picked] if bounds[1:] else picked
+
+
+def flat(part: list) -> list[int]:
+    return [v for inner in part for v in (flat(inner) if isinstance(inner, list) else [inner])]
+
+
+def nested(codes: list[int], shape: tuple[int, ...]) -> list:
+    if len(shape) == 1:
+        return codes
+    each = len(codes) // shape[0]
+    return [nested(codes[k * each : (k + 1) * each], shape[1:]) for k in range(shape[0])]
+
+
+def padded(op: Pad, image: Image) -> Image:
+    top, left, bottom, right = op.padding
+    border = [op.pad_code] * len(image[0][0])
+    return [
+        [tap(image, r, c) or border for c in range(-left, len(image[0]) + right)]
+        for r in range(-top, len(image) + bottom)
+    ]
+
+
 def naive_image(op: Op, image: Image) -> Image | None:
     """Apply `op` to one image; None for an operator that works on vectors."""
-    channels = range(len(image[0][0])) if isinstance(image[0], list) else range(0)
     match op:
         case SlidingWindow():
-            padding = [op.pad_code for _ in channels]
+            padding = [op.pad_code] * len(image[0][0])
             return [
                 [[v for pixel in taps for v in (pixel or padding)] for taps in row]
+                for row in windows(op, image)
+            ]
+        case BorderOffset():
+            rows, columns, offsets = (v.tolist() for v in (op.rows, op.columns, op.offsets))
+            return [
+                [
+                    [v + o for v, o in zip(pixel, offsets[r][c], strict=True)]
+                    for pixel, c in zip(row, columns, strict=True)
+                ]
+                for row, r in zip(image, rows, strict=True)
+            ]
+        case Slice():
+            return sliced(image, list(zip(op.begin, op.end, op.step, strict=True)))
+        case Reshape():
+            return nested(flat(image), op.shape)
+        case Pad():
+            return padded(op, image)
+        case Upsample():
+            down, across = op.factors
+            return [
+                [pixel for pixel in row for _ in range(across)]
+                for row in image
+                for _ in range(down)
+            ]
+        case MaxPool() | SumPool():
+            channels = range(len(image[0][0]))
+            pool = max if isinstance(op, MaxPool) else sum
+            return [
+                [[pool(pixel[c] for pixel in taps if pixel) for c in channels] for taps in row]
                 for row in windows(op, image)
             ]
     return None

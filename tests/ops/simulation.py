@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from amaranth import Module, Signal
 from amaranth.sim import Simulator
 
 from hwgen.ir import Codes
@@ -80,9 +81,14 @@ def simulate(
         if sent < len(beats):
             run.violations.append(f"{len(beats) - sent} beats were never taken")
 
+    design = Module()
+    design.submodules.unit = component
+    # A unit that is a wire has no clock of its own.
+    clocked = Signal()
+    design.d.sync += clocked.eq(~clocked)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        simulator = Simulator(component)
+        simulator = Simulator(design)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()

@@ -132,9 +132,8 @@ class Geometry:
     @property
     def padded_taps(self) -> Mask:
         """Return which taps [KH * KW] fall into the padding in some window."""
-        row = (~self.rows.inside()).any(axis=0)
-        column = (~self.columns.inside()).any(axis=0)
-        return (row[:, None] | column[None, :]).ravel()
+        row, column = ((~axis.inside()).any(axis=0) for axis in (self.rows, self.columns))
+        return np.logical_or.outer(row, column).ravel()
 
 
 def expect_lanes(pe: int, channels: int) -> None:

@@ -10,6 +10,7 @@ Source: Umuroglu et al., FINN, FPGA 2017, section 4.2.3 (sliding window unit).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
@@ -44,9 +45,13 @@ class LineBuffer(StreamComponent):
     def elaborate(self, platform: object) -> Module:
         """Sequencer, tap addresses, memory."""
         m = Module()
-        self.advance, self.step = Signal(), Signal()
-        self.taking, self.giving = Signal(), Signal()
-        self.last_tap, self.last_column, self.last_row = Signal(), Signal(), Signal()
+        self.advance = Signal()
+        self.step = Signal()
+        self.taking = Signal()
+        self.giving = Signal()
+        self.last_tap = Signal()
+        self.last_column = Signal()
+        self.last_row = Signal()
         self.frame_ends = Signal()
         m.d.comb += [
             self.advance.eq(~self.o.valid | self.o.ready),
@@ -70,7 +75,10 @@ class LineBuffer(StreamComponent):
         left = Signal(range(max(shares) + 1), init=shares[0])
         burst = Signal(range(burst_beats + 1))
         given = Signal(init=1)
-        unlimited, takes_end, gives_end, segment_ends = (Signal() for _ in range(4))
+        unlimited = Signal()
+        takes_end = Signal()
+        gives_end = Signal()
+        segment_ends = Signal()
         m.d.comb += [
             self.last_column.eq(column == geometry.columns.windows - 1),
             self.last_row.eq(phase == len(shares) - 1),
@@ -96,8 +104,11 @@ class LineBuffer(StreamComponent):
         """Return the address of the tap to give, and whether it lies in the padding."""
         rows, columns = self.plan.geometry.rows, self.plan.geometry.columns
         groups = self.plan.groups
-        group, tap_column, tap_row = Signal(range(max(groups, 2))), _count(columns), _count(rows)
-        last_group, last_tap_column = Signal(), Signal()
+        group = Signal(range(max(groups, 2)))
+        tap_column = _count(columns, "tap_column")
+        tap_row = _count(rows, "tap_row")
+        last_group = Signal()
+        last_tap_column = Signal()
         m.d.comb += [
             last_group.eq(group == groups - 1),
             last_tap_column.eq(last_group & (tap_column == columns.kernel - 1)),
@@ -138,26 +149,14 @@ class LineBuffer(StreamComponent):
         address, window, row = (
             Signal(shape, init=first, name=name) for name in ("address", "window", "row_start")
         )
-        width = len(address)
-        jump, next_start = Signal(width), Signal(width)
-        m.d.comb += jump.eq(
-            Mux(
-                last_tap_column,
-                Const(to_row % depth, width),
-                Mux(last_group, Const(to_column % depth, width), Const(1 % depth, width)),
-            )
-        )
+        jumps = ((last_tap_column, to_row), (last_group, to_column), (Const(1, 1), 1))
+        skips = ((self.last_column, rows.stride * line), (Const(1, 1), columns.stride * groups))
+        follow = _add_modulo(m, address, jumps, depth, "follow")
         start = Mux(self.last_column, row, window)
-        skip = Mux(
-            self.last_column,
-            Const(rows.stride * line % depth, width),
-            Const(columns.stride * groups % depth, width),
-        )
-        wrapped = _add_modulo(m, start, skip, depth, "start")
-        m.d.comb += next_start.eq(
-            Mux(self.last_column & self.last_row, Const(first, width), wrapped)
-        )
-        follow = _add_modulo(m, address, jump, depth, "follow")
+        next_start = Signal(shape)
+        m.d.comb += next_start.eq(_add_modulo(m, start, skips, depth, "start"))
+        with m.If(self.last_column & self.last_row):
+            m.d.comb += next_start.eq(first)
         with m.If(give):
             m.d.sync += address.eq(Mux(self.last_tap, next_start, follow))
             with m.If(self.last_tap):
@@ -188,7 +187,8 @@ class LineBuffer(StreamComponent):
         room = axis.before + axis.size + axis.after
         # The last step of each counter may lead beyond the room; it is not used then.
         shape = range(room + max(axis.stride, axis.dilation))
-        position, start = Signal(shape, name=f"{name}_tap"), Signal(shape, name=f"{name}_window")
+        position = Signal(shape, name=f"{name}_tap")
+        start = Signal(shape, name=f"{name}_window")
         width = len(position)
         following = Signal(width, name=f"{name}_following")
         moved = Mux(last_window, 0, (start + axis.stride)[:width])
@@ -197,7 +197,7 @@ class LineBuffer(StreamComponent):
             m.d.sync += position.eq(Mux(taps_end, start, (position + axis.dilation)[:width]))
             with m.If(self.last_tap):
                 m.d.sync += [position.eq(following), start.eq(following)]
-        outside = Const(0, 1)
+        outside: Value = Const(0, 1)
         if axis.before:
             outside = outside | (position < axis.before)
         if axis.after:
@@ -236,17 +236,26 @@ class LineBuffer(StreamComponent):
             m.d.comb += self.o.payload[k].eq(Mux(padding, pad, code))
 
 
-def _count(axis: Axis) -> Signal:
-    return Signal(range(max(axis.kernel, 2)))
+def _count(axis: Axis, name: str) -> Signal:
+    return Signal(range(max(axis.kernel, 2)), name=name)
 
 
-def _add_modulo(m: Module, a: Value, b: Value, modulus: int, name: str) -> Value:
-    """Return (a + b) % modulus for a, b < modulus, in the width of `a`."""
-    total = Signal(len(a) + 1, name=f"{name}_sum")
-    m.d.comb += total.eq(a + b)
-    if modulus == 1 << len(a):
-        return total[: len(a)]
-    return Mux(total >= modulus, (total - modulus)[: len(a)], total[: len(a)])
+def _add_modulo(
+    m: Module, a: Value, choices: Sequence[tuple[Value, int]], modulus: int, name: str
+) -> Value:
+    """Return (a + the number of the first choice that holds) % modulus, for a < modulus.
+
+    Both a + b and a + b - modulus are computed, side by side; the sign of the second chooses.
+    """
+    width = len(a)
+    below, above = (Signal(width + 1, name=f"{name}_{side}") for side in ("below", "above"))
+    for total, offset in ((below, 0), (above, -modulus)):
+        number: Value = Const(0, width + 1)
+        for condition, value in reversed(choices):
+            word = (value % modulus + offset) & ((2 << width) - 1)
+            number = Mux(condition, Const(word, width + 1), number)
+        m.d.comb += total.eq((extend(a, False, width + 1) + number)[: width + 1])
+    return Mux(above[-1], below[:width], above[:width])
 
 
 def _load_next(m: Module, left: Signal, phase: Signal, shares: list[int]) -> None:

@@ -29,16 +29,17 @@ class Selection(StreamComponent):
     def elaborate(self, platform: object) -> Module:
         """Count, and load the output register with chosen beats."""
         m = Module()
-        advance, take = Signal(), Signal()
+        advance = Signal()
+        take = Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
             take.eq(self.i.valid & advance),
         ]
         indices, _ = count_grid(m, [len(axis) for axis in self.axes], take)
-        chosen = Const(1, 1)
-        for axis, index in zip(self.axes, indices, strict=True):
-            chosen = chosen & flag_at(axis, index)
+        chosen: Value = Const(1, 1)
+        for k, (axis, index) in enumerate(zip(self.axes, indices, strict=True)):
+            chosen = chosen & flag_at(m, axis, index, f"axis{k}_chosen")
         with m.If(advance):
             m.d.sync += self.o.valid.eq(take & chosen)
         with m.If(take):
@@ -65,9 +66,14 @@ def count_grid(m: Module, sizes: Sequence[int], step: Value) -> tuple[list[Signa
     return indices, ends
 
 
-def flag_at(flags: Mask, index: Signal) -> Value:
-    """Return flags[index]: a small table of constants."""
+def flag_at(m: Module, flags: Mask, index: Signal, name: str) -> Value:
+    """Return flags[index]: a table of constants, shifted until the entry is at its end."""
     if flags.all():
         return Const(1, 1)
-    word = sum(1 << k for k, flag in enumerate(flags) if flag)
-    return Const(word, 1 << len(index)).bit_select(index, 1)
+    # Linters want the table, its shift and what takes it equally wide; the bit above the last
+    # entry keeps the table from being written without its leading zeros.
+    entries = 1 << len(index)
+    word = sum(1 << k for k, flag in enumerate(flags) if flag) | 1 << entries
+    shifted = Signal(entries + 1, name=name)
+    m.d.comb += shifted.eq(Const(word, entries + 1) >> index)
+    return shifted[0]

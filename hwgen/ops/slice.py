@@ -1,0 +1,130 @@
+"""Slice: a part of an image or a vector; also every n-th row or column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+import numpy as np
+
+from hwgen.cost import Resources
+from hwgen.ir import Codes, Op, Schedule, TensorType, expect
+from hwgen.numeric import CodeType
+from hwgen.ops.case import Case, Reject, bipolar_vector, vector
+from hwgen.rtl.spatial import selection
+from hwgen.rtl.spatial.geometry import Mask, expect_lanes
+from hwgen.rtl.spatial.selection import Selection
+from hwgen.rtl.stream.component import StreamComponent
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Op):
+    """Keep indices begin, begin + step, ... below end of every axis.
+
+    Parameters
+    ----------
+    begin, end, step : for each axis; begin and end of the channels are multiples of pe, their
+        step is 1
+    pe : codes a beat
+    """
+
+    # what
+    name: ClassVar[str] = "slice"
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    step: tuple[int, ...]
+    pe: int = 1
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Codes stay what they are."""
+        (x,) = inputs
+        axes = (len(self.begin), len(self.end), len(self.step))
+        expect(set(axes) == {len(x.shape)}, f"begin, end, step have {axes} axes, input {x.shape}")
+        for size, begin, end, step in zip(x.shape, *self._bounds, strict=True):
+            expect(
+                0 <= begin < end <= size and step >= 1,
+                f"{begin}:{end}:{step} is not a part of 0:{size}",
+            )
+        expect(self.step[-1] == 1, f"step of the channels is {self.step[-1]}, expected 1")
+        expect_lanes(self.pe, x.channels)
+        expect(
+            self.begin[-1] % self.pe == 0 and self.end[-1] % self.pe == 0,
+            f"channels {self.begin[-1]}:{self.end[-1]} are not multiples of pe {self.pe}",
+        )
+        shape = tuple(len(range(*bounds)) for bounds in zip(*self._bounds, strict=True))
+        own = x.channel_codes
+        return TensorType(shape, x.codes, own and own[self.begin[-1] : self.end[-1]])
+
+    @property
+    def _bounds(self) -> tuple[tuple[int, ...], ...]:
+        return self.begin, self.end, self.step
+
+    # meaning
+    def evaluate(self, *codes: Codes) -> Codes:
+        """Return the part."""
+        (x,) = codes
+        return x[(slice(None), *(slice(*bounds) for bounds in zip(*self._bounds, strict=True)))]
+
+    # promise
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Codes in an input beat and in an output beat."""
+        return self.pe, self.pe
+
+    def _chosen(self, x: TensorType) -> list[Mask]:
+        """Return for each axis which indices stay; the last axis in beats."""
+        chosen = [np.zeros(size, dtype=bool) for size in x.shape]
+        for flags, *bounds in zip(chosen, *self._bounds, strict=True):
+            flags[slice(*bounds)] = True
+        chosen[-1] = chosen[-1][:: self.pe]
+        return chosen
+
+    def schedule(self, *inputs: TensorType) -> Schedule:
+        """Every beat is taken, those of the part are given."""
+        gives = reduce(np.logical_and.outer, self._chosen(inputs[0])).ravel()
+        return Schedule(np.ones(len(gives), dtype=bool), gives, selection.DEPTH)
+
+    def resources(self, *inputs: TensorType) -> Resources:
+        """Predict the counters, the comparisons and the output register."""
+        (x,) = inputs
+        counters = sum(size.bit_length() for size in x.shape)
+        bits = self.pe * x.codes.width
+        return Resources(lut=0.6 * counters + 1, ff=counters + bits)
+
+    # hardware
+    def hardware(self, *inputs: TensorType) -> StreamComponent:
+        """Return a selection of beats."""
+        (x,) = inputs
+        return Selection(self._chosen(x), x.codes, self.pe)
+
+
+def _cases() -> tuple[Case, ...]:
+    image = TensorType((5, 6, 4), CodeType(-4, 3))
+    each = TensorType((2, 4), CodeType(-3, 9), tuple(CodeType(-k, 2 * k) for k in range(4)))
+    return (
+        Case(Slice((1, 2, 0), (4, 6, 4), (1, 1, 1), 2), (image,)),
+        Case(Slice((0, 1, 2), (5, 6, 4), (2, 3, 1), 2), (image,)),
+        Case(Slice((4, 5, 3), (5, 6, 4), (1, 1, 1)), (image,)),
+        Case(Slice((0, 0, 0), (5, 6, 4), (1, 1, 1), 4), (image,)),
+        Case(Slice((2,), (5,), (1,)), (vector(6, 0, 9),)),
+        Case(Slice((2,), (6,), (1,), 2), (bipolar_vector(6),)),
+        Case(Slice((1, 1), (2, 3), (1, 1)), (each,)),
+    )
+
+
+CASES = _cases()
+REJECTS = (
+    Reject(Slice((2,), (7,), (1,)), (vector(6, 0, 9),), "2:7:1 is not a part of 0:6"),
+    Reject(Slice((0,), (6,), (2,)), (vector(6, 0, 9),), "step of the channels is 2, expected 1"),
+    Reject(
+        Slice((1,), (4,), (1,), 2),
+        (vector(6, 0, 9),),
+        "channels 1:4 are not multiples of pe 2",
+    ),
+    Reject(
+        Slice((1, 1), (4, 4), (1, 1)),
+        (vector(6, 0, 9),),
+        "begin, end, step have (2, 2, 2) axes, input (6,)",
+    ),
+)
