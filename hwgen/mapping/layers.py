@@ -1,7 +1,7 @@
 """`group_layers`: which nodes of a mapped graph become one hardware module.
 
-A layer is a matrix-vector node and the finite functions behind it; lane converters and FIFOs
-stand between layers, modules of their own.
+A layer is a node that computes (a matrix-vector product, a window, a pool) and the finite functions
+behind it; lane converters and FIFOs stand between layers, modules of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from hwgen.errors import MappingError
 from hwgen.ir import Graph, Node
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
-from hwgen.ops.matvec import MatVec
+from hwgen.ops.requantize import Requantize
+from hwgen.ops.table import Table
+from hwgen.ops.thresholds import Thresholds
+
+# What belongs to the layer in front of it; everything else starts one.
+FUNCTIONS = (Requantize, Thresholds, Table)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ def group_layers(graph: Graph) -> tuple[Layer, ...]:
     check_chain(graph)
     groups: list[list[Node]] = []
     for node in graph.nodes:
-        alone = isinstance(node.op, MatVec | ConvertLanes | Fifo)
-        if alone or not groups or isinstance(groups[-1][-1].op, ConvertLanes | Fifo):
+        follows = isinstance(node.op, FUNCTIONS)
+        if not follows or not groups or isinstance(groups[-1][-1].op, ConvertLanes | Fifo):
             groups.append([node])
         else:
             groups[-1].append(node)
