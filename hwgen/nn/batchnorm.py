@@ -1,4 +1,4 @@
-"""BatchNorm1d whose scale and offset are fixed-point numbers.
+"""Batch normalization whose scale and offset are fixed-point numbers.
 
 y = x * scale + bias with scale = gamma / sqrt(var + eps) and bias = beta - mean * scale, both
 quantized, the bias from the quantized scale so that rounding the scale never shifts the mean.
@@ -14,24 +14,26 @@ import torch
 from torch import Tensor, nn
 
 from hwgen.errors import NumericError
-from hwgen.nn.config import FixedPointConfig
-from hwgen.nn.layers import BIAS_8, SIGNED_8, OutputConfig, make_quantizer, quantize_output
-from hwgen.nn.quantizer import FixedPointQuantizer
+from hwgen.nn.config import NumberConfig, OutputConfig
+from hwgen.nn.factory import constant_quantizer, output_quantizer
+from hwgen.nn.layers import BIAS_8, SIGNED_8, quantize_output
+from hwgen.nn.map_statistics import line, moments
 
 
-class BatchNorm1d(nn.BatchNorm1d):
-    """Batch normalisation of (N, C) with quantized scale and bias.
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """What the two below share; channels are on axis 1.
 
     Parameters
     ----------
     num_features, eps, momentum, affine : as torch.nn.BatchNorm1d; running statistics are kept
-    scale, bias : how the two constants of eval mode are quantized
+    scale, bias : how the two constants of eval mode are quantized: fixed point, or K-hot
     output : how the result is quantized; None leaves it exact, for an activation that follows
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
+    layouts: tuple[str, ...] = ()  # of the axes behind the channels
 
     def __init__(
         self,
@@ -40,28 +42,35 @@ class BatchNorm1d(nn.BatchNorm1d):
         momentum: float | None = 0.1,
         affine: bool = True,
         *,
-        scale: FixedPointConfig = SIGNED_8,
-        bias: FixedPointConfig = BIAS_8,
+        scale: NumberConfig = SIGNED_8,
+        bias: NumberConfig = BIAS_8,
         output: OutputConfig | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine)
-        self.scale_quantizer = FixedPointQuantizer(scale)
-        self.bias_quantizer = FixedPointQuantizer(bias)
-        self.output_quantizer = None if output is None else make_quantizer(output)
+        self.scale_quantizer = constant_quantizer(scale, num_features)
+        self.bias_quantizer = constant_quantizer(bias, num_features)
+        self.output_quantizer = None if output is None else output_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised, quantized `input`."""
-        if input.dim() != 2 or input.shape[1] != self.num_features:
+        dims = [len(layout) + 2 for layout in self.layouts]
+        if input.dim() not in dims or input.shape[1] != self.num_features:
+            shapes = (", ".join(["N", str(self.num_features), *axes]) for axes in self.layouts)
             raise NumericError(
-                f"BatchNorm1d: input is {list(input.shape)}, expected (N, {self.num_features})"
+                f"{type(self).__name__}: input is {list(input.shape)}, expected "
+                f"{' or '.join(f'({shape})' for shape in shapes)}"
             )
         if self.training:
-            mean, variance = self._batch_statistics(input)
-            scale, bias = self.constants(mean, variance)
-            return quantize_output(self.output_quantizer, input * scale + bias)
-        scale, bias = self.constants(self.running_mean, self.running_var)
-        exact = input.double() * scale.double() + bias.double()
-        return quantize_output(self.output_quantizer, exact).to(input.dtype)
+            statistics = self._batch_statistics(input)
+        else:
+            statistics = self.running_mean, self.running_var
+        scale, bias = self.constants(*statistics)
+        if self.training and _fused(input):
+            return quantize_output(self.output_quantizer, line(input, scale, bias, statistics[0]))
+        if input.dim() > 2:
+            shape = [1, -1] + [1] * (input.dim() - 2)
+            scale, bias = scale.reshape(shape), bias.reshape(shape)
+        return quantize_output(self.output_quantizer, input * scale + bias)
 
     def constants(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Return the quantized (scale, bias) that these statistics give."""
@@ -77,13 +86,36 @@ class BatchNorm1d(nn.BatchNorm1d):
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and biased variance of the batch; move the running ones toward them."""
-        if x.shape[0] < 2:
-            raise NumericError("BatchNorm1d: a training batch needs at least 2 samples, got 1")
-        variance, mean = torch.var_mean(x, dim=0, correction=0)
+        count = x.numel() // self.num_features
+        if count < 2:
+            raise NumericError(
+                f"{type(self).__name__}: a training batch needs at least 2 samples, got {count}"
+            )
+        if _fused(x):
+            mean, variance = moments(x)
+        else:
+            variance, mean = torch.var_mean(x, dim=[0, *range(2, x.dim())], correction=0)
         with torch.no_grad():
             self.num_batches_tracked += 1
             share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-            unbiased = variance * (x.shape[0] / (x.shape[0] - 1))
+            unbiased = variance * (count / (count - 1))
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(unbiased, share)
         return mean, variance
+
+
+def _fused(x: Tensor) -> bool:
+    # A compiler fuses the plain expressions by itself, and could not see into these kernels.
+    return x.dim() > 2 and not torch.compiler.is_compiling()
+
+
+class BatchNorm1d(BatchNorm, nn.BatchNorm1d):
+    """Batch normalization of (N, C) or (N, C, L)."""
+
+    layouts = ("", "L")
+
+
+class BatchNorm2d(BatchNorm, nn.BatchNorm2d):
+    """Batch normalization of (N, C, H, W)."""
+
+    layouts = ("HW",)

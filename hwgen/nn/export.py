@@ -10,21 +10,23 @@ Source: QONNX, Pappalardo et al., arXiv 2206.07527.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from hwgen.errors import ExportError
-from hwgen.nn.lowering import LOWERINGS, Flow
+from hwgen.nn.flow import Flow
+from hwgen.nn.lowering import LOWERINGS, Lowering
 from hwgen.nn.onnx_writer import OnnxWriter, write_atomically
 from hwgen.nn.quantizer import FixedPointQuantizer
-from hwgen.nn.trace import Step, trace
+from hwgen.nn.trace import MODEL_INPUT, Step, trace
 from hwgen.numeric import QONNX_ROUNDING, Overflow
 
 SUPPORTED = (
-    "hwgen.nn Linear, BatchNorm1d, ReLU, Sign, Identity; torch.nn Flatten, Dropout, Identity"
+    "hwgen.nn Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, PReLU, "
+    "RPReLU, Sign, Identity, Pixels, Thermometer, Add, Cat, AvgPool2d, AdaptiveAvgPool2d; "
+    "torch.nn MaxPool1d, MaxPool2d, Upsample, Flatten, Dropout, Identity"
 )
 
 
@@ -33,8 +35,8 @@ def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> P
 
     Parameters
     ----------
-    model : a chain of hwgen.nn layers: nn.Sequential, nested or not, or a module whose forward
-        calls its layers one after another; its mode and values are left as they are
+    model : hwgen.nn layers, in nn.Sequential, nested or not, or in a module whose forward calls
+        them, branches included; its mode and values are left as they are
     example : a batch of inputs (N, ...); only its shape counts, and N is left open in the file
     path : file to write; replaced whole, or not touched when there is an error
 
@@ -61,26 +63,30 @@ def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> P
         for module, training in modes.items():
             module.training = training
     target = Path(path)
-    write_atomically(target, writer.model(tuple(example.shape[1:]), flow.shape or ()))
+    write_atomically(target, writer.model(tuple(example.shape[1:]), flow.shape or (), flow.tensor))
     return target
 
 
 def _lower(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[OnnxWriter, Flow]:
     """Return the written nodes and the last tensor, or raise with the full list of problems."""
-    steps, problems = trace(model)
+    traced = trace(model)
+    problems = list(traced.problems)
     writer = OnnxWriter()
-    flow = Flow.model_input(input_shape)
-    for step in steps:
+    flows: dict[str | None, Flow] = {
+        MODEL_INPUT: Flow.model_input(input_shape),
+        None: Flow.unknown(),
+    }
+    for step in traced.steps:
+        flows[step.name] = Flow.unknown()
         found = _module_problems(step)
         if not found:
             try:
-                flow = _lowering_of(step.module)(step.module, step.name, flow, writer)
-                continue
+                flows[step.name] = _lower_step(step, [flows[name] for name in step.inputs], writer)
             except ExportError as error:
                 found = [str(error)]
         problems += found
-        flow = Flow.unknown()
-    if not problems and flow.grid is None:
+    flow = flows[traced.output]
+    if not problems and flow.grid is None and not flow.rounded:
         problems.append("output: expected quantized numbers, got the raw input of the model")
     if not problems and not writer.nodes:
         problems.append("the model has no layer that computes anything; there is nothing to build")
@@ -91,8 +97,20 @@ def _lower(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[OnnxWriter, 
     return writer, flow
 
 
-def _lowering_of(module: nn.Module) -> Callable[..., Flow]:
-    for kind, lowering in LOWERINGS:
+def _lower_step(step: Step, flows: list[Flow], writer: OnnxWriter) -> Flow:
+    lowering = _lowering_of(step.module)
+    if lowering.joins:
+        return lowering.lower(step.module, step.name, flows, writer)
+    if len(flows) != 1:
+        raise ExportError(
+            f"{step.name}: expected one input, got {len(flows)}; join them with hwgen.nn.Add or Cat"
+        )
+    return lowering.lower(step.module, step.name, flows[0], writer)
+
+
+def _lowering_of(module: nn.Module) -> Lowering:
+    for lowering in LOWERINGS:
+        kind = lowering.kind
         if isinstance(module, kind) and type(module).forward is kind.forward:
             return lowering
     raise ExportError(f"expected one of {SUPPORTED}; got {_class_name(module)}")
@@ -103,7 +121,8 @@ def _module_problems(step: Step) -> list[str]:
     try:
         _lowering_of(step.module)
     except ExportError as error:
-        twin = next((kind for kind, _ in LOWERINGS if kind.__base__ is type(step.module)), None)
+        kinds = [lowering.kind for lowering in LOWERINGS]
+        twin = next((kind for kind in kinds if type(step.module) in kind.__bases__), None)
         advice = f"use hwgen.nn.{twin.__name__}" if twin else "build the model from these"
         return [f"{step.name}: {error}; {advice}"]
     problems = []

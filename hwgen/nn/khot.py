@@ -16,7 +16,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from hwgen.nn.config import KHotConfig, KHotVariant
 from hwgen.nn.quantizer import FixedPointQuantizer
@@ -25,19 +24,12 @@ from hwgen.nn.quantizer import FixedPointQuantizer
 class KHotQuantizer(FixedPointQuantizer):
     """Fixed point whose codes are K-hot."""
 
-    levels: Tensor
-
-    def __init__(self, config: KHotConfig) -> None:
-        super().__init__(config.fixed_point())
+    def __init__(self, config: KHotConfig, channels: int | None = None, axis: int = 0) -> None:
+        super().__init__(config.fixed_point(), channels, axis)
         self.khot = config
         table = khot_projection(config.bit_width - 1, config.k, config.variant)
+        del self.levels  # a plain attribute so far; as a buffer the table follows the device
         self.register_buffer("levels", torch.from_numpy(table.copy()), persistent=False)
-
-    def cast(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the K-hot codes of `scaled` and where the fixed-point code saturated."""
-        codes, saturated = super().cast(scaled)
-        level = self.levels[codes.abs().to(torch.int64)]
-        return torch.sign(codes) * level.to(codes.dtype), saturated
 
     def extra_repr(self) -> str:
         """Return the format for `repr`."""

@@ -1,8 +1,7 @@
 """What each layer becomes in ONNX, and on which grid its result lies.
 
-A tensor's grid is the finest power of two in it and a bound on the integers above it. Where a
-layer adds, the bound says that float32 is exact, whatever the order of the sum; where it does not
-hold, the layer is refused. Used by `export.py`; nodes are made by `onnx_writer.py`.
+One function a layer, and the table of all at the end. Layers that join, pool or encode are in
+`structure_lowering.py`. Used by `export.py`; nodes are made by `onnx_writer.py`.
 """
 
 from __future__ import annotations
@@ -11,200 +10,272 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor, nn
+from torch import nn
 
 from hwgen.errors import ExportError
-from hwgen.nn.batchnorm import BatchNorm1d
-from hwgen.nn.binary import BinaryQuantizer
-from hwgen.nn.layers import Identity, Linear, Quantizer, ReLU, Sign
-from hwgen.nn.onnx_writer import INPUT, OnnxWriter, Shape
-
-FLOAT32_EXACT = 2.0**24  # integers up to here, and sums that stay below, are exact in float32
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Numbers k * 2**-frac with |k| <= bound; `bound` is one number or one for each channel."""
-
-    frac: int
-    bound: npt.NDArray[np.float64]
-
-    def times(self, other: Grid) -> Grid:
-        """Return the grid of element-wise products."""
-        return Grid(self.frac + other.frac, self.bound * other.bound)
-
-    def plus(self, other: Grid) -> Grid:
-        """Return the grid of sums."""
-        frac = max(self.frac, other.frac)
-        here = np.ldexp(self.bound, frac - self.frac)
-        return Grid(frac, here + np.ldexp(other.bound, frac - other.frac))
-
-
-@dataclass(frozen=True)
-class Flow:
-    """What is known of the tensor that a layer receives.
-
-    Parameters
-    ----------
-    tensor : its name
-    shape : without the batch; None after a layer that could not be written
-    grid : None where numbers are arbitrary, or unknown for the same reason
-    quantized : whether a quantizer made it; None when unknown
-    """
-
-    tensor: str
-    shape: Shape | None
-    grid: Grid | None
-    quantized: bool | None
-
-    @classmethod
-    def model_input(cls, shape: Shape) -> Flow:
-        """Return the model's input: arbitrary numbers."""
-        return cls(INPUT, shape, None, False)
-
-    @classmethod
-    def unknown(cls) -> Flow:
-        """Return what follows a refused layer: nothing more is blamed on what it did."""
-        return cls(INPUT, None, None, None)
+from hwgen.nn.activations import Hardtanh, Identity, PReLU, ReLU, ReLU6, RPReLU, Sign
+from hwgen.nn.batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d
+from hwgen.nn.encoders import Pixels, Thermometer
+from hwgen.nn.flow import (
+    Flow,
+    Grid,
+    Reals,
+    apply_constant,
+    apply_constants,
+    channelwise,
+    constant,
+    exact,
+    lower_output,
+    lower_quantizer,
+    with_batch,
+)
+from hwgen.nn.layers import Conv1d, Conv2d, Linear, Weighted
+from hwgen.nn.onnx_writer import OnnxWriter
+from hwgen.nn.quantizer import Quantizer
+from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
+from hwgen.nn.structure_lowering import (
+    lower_adaptive_pool,
+    lower_add,
+    lower_average_pool,
+    lower_cat,
+    lower_flatten,
+    lower_max_pool,
+    lower_nothing,
+    lower_thermometer,
+    lower_upsample,
+)
+from hwgen.nn.window import convolution_window
 
 
 def lower_linear(layer: Linear, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
     """MatMul with a Quant'ed weight, Add of a Quant'ed bias, then the output quantizer."""
-    if flow.quantized is False:
-        raise ExportError(
-            f"{name}: expected a quantized input, got "
-            f"{'the raw input of the model' if flow.grid is None else 'an exact sum'}; put "
-            "hwgen.nn.Identity (or ReLU, Sign) before it, or give output= to the layer before"
-        )
+    _require_quantized(name, flow)
     if flow.shape not in (None, (layer.in_features,)):
         raise ExportError(
             f"{name}: expected input of shape (N, {layer.in_features}), got "
-            f"{_with_batch(flow.shape)}; set in_features, or put nn.Flatten before it"
+            f"{with_batch(flow.shape)}; set in_features, or put nn.Flatten before it"
         )
+    weight = constant(layer.weight_quantizer, layer.weight)
+    scale = np.ones(()) if layer.weight_quantizer.free_scale else weight.scale
     # Stored as (in, out), so that no Transpose is needed.
-    weight, weight_grid = _on_grid(layer.weight_quantizer, layer.weight.t())
-    quantized = writer.quantized_constant(layer.weight_quantizer, f"{name}.weight", weight)
+    values = (weight.codes * scale).T
+    quantized = writer.quantized_constant(layer.weight_quantizer, f"{name}.weight", values, scale.T)
     shape = (layer.out_features,)
     tensor = writer.node("MatMul", name, [flow.tensor, quantized], shape)
     grid = None
     if flow.grid is not None:
-        inputs = np.broadcast_to(flow.grid.bound, (layer.in_features,))
-        grid = Grid(flow.grid.frac + weight_grid.frac, inputs @ weight_grid.bound)
-    if layer.bias_quantizer is not None:
-        bias, bias_grid = _on_grid(layer.bias_quantizer, layer.bias)
-        quantized = writer.quantized_constant(layer.bias_quantizer, f"{name}.bias", bias)
-        tensor = writer.node("Add", f"{name}.add_bias", [tensor, quantized], shape)
-        grid = None if grid is None else grid.plus(bias_grid)
-    known = None if grid is None else False
-    result = Flow(tensor, shape, _exact(name, grid), known)
-    return _lower_output(layer.output_quantizer, name, result, writer)
+        inputs = flow.grid.shared()
+        bound = np.abs(weight.codes) @ np.broadcast_to(inputs.bound, (layer.in_features,))
+        grid = Grid(inputs.frac, bound)
+    return _lower_sums(layer, name, Flow(tensor, shape, grid, False), weight.scale, writer)
 
 
-def lower_batchnorm(layer: BatchNorm1d, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+def lower_convolution(layer: Conv1d | Conv2d, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+    """Conv with a Quant'ed weight, then as `lower_linear`."""
+    _require_quantized(name, flow)
+    axes = layer.weight.dim() - 2
+    if flow.shape is not None and (
+        len(flow.shape) != axes + 1 or flow.shape[0] != layer.in_channels
+    ):
+        raise ExportError(
+            f"{name}: expected input of shape (N, {layer.in_channels}, "
+            f"{'L' if axes == 1 else 'H, W'}), got {with_batch(flow.shape)}; set in_channels to "
+            "match"
+        )
+    window = convolution_window(layer)
+    shape = (layer.out_channels, *window.sizes(name, (flow.shape or ())[1:]))
+    weight = constant(layer.weight_quantizer, layer.weight)
+    scale = np.ones(()) if layer.weight_quantizer.free_scale else weight.scale
+    quantized = writer.quantized_constant(
+        layer.weight_quantizer, f"{name}.weight", weight.codes * scale, scale
+    )
+    inputs, attributes = [flow.tensor, quantized], window.attributes()
+    tensor = writer.node("Conv", name, inputs, shape, group=layer.groups, window=attributes)
+    grid = None
+    if flow.grid is not None:
+        shared = flow.grid.on(np.asarray(flow.grid.frac.max()))
+        grid = Grid(shared.frac, _convolution_bound(layer, np.abs(weight.codes), shared.bound))
+    return _lower_sums(layer, name, Flow(tensor, shape, grid, False), weight.scale, writer)
+
+
+def _convolution_bound(layer: Conv1d | Conv2d, magnitudes: Reals, inputs: Reals) -> Reals:
+    """Return the largest sum of each output channel."""
+    each = magnitudes.reshape(*magnitudes.shape[:2], -1).sum(axis=2)  # (O, I / groups)
+    channels = np.broadcast_to(inputs, (layer.in_channels,)).reshape(layer.groups, -1)
+    return np.asarray(
+        np.einsum("goi,gi->go", each.reshape(layer.groups, -1, each.shape[1]), channels)
+    ).ravel()
+
+
+def _lower_sums(layer: Weighted, name: str, flow: Flow, scale: Reals, writer: OnnxWriter) -> Flow:
+    """What follows the integer sums: a free scale, the bias, the output quantizer."""
+    exact(name, flow.grid)
+    shape = flow.shape or ()
+    channels = np.asarray(scale).reshape(-1) if scale.size > 1 else scale.reshape(())
+    if layer.weight_quantizer.free_scale:
+        factor = writer.constant(f"{name}.scale", channelwise(channels, shape))
+        tensor = writer.node("Mul", f"{name}.multiply", [flow.tensor, factor], shape)
+        flow = Flow(tensor, shape, None, False, rounded=True)
+    elif flow.grid is not None:
+        frac = np.asarray(1 - np.frexp(channels)[1], dtype=np.int64)
+        flow = replace(flow, grid=Grid(flow.grid.frac + frac, flow.grid.bound))
+    else:
+        flow = replace(flow, quantized=None)
+    if layer.bias_quantizer is not None and layer.bias is not None:
+        named = (f"{name}.add_bias", f"{name}.bias")
+        bias = constant(layer.bias_quantizer, layer.bias)
+        flow = apply_constant("Add", named, layer.bias_quantizer, bias, flow, writer)
+        exact(name, flow.grid)
+    return lower_output(layer.output_quantizer, name, flow, writer)
+
+
+def lower_batchnorm(layer: BatchNorm, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
     """Mul and Add with Quant'ed constants, then the output quantizer."""
-    if flow.quantized is False and flow.grid is None:
+    if flow.raw:
         raise ExportError(
             f"{name}: expected a quantized input or the sums of hwgen.nn.Linear, got the raw input "
             "of the model; put hwgen.nn.Identity before it"
         )
-    if flow.shape not in (None, (layer.num_features,)):
-        raise ExportError(
-            f"{name}: expected input of shape (N, {layer.num_features}), got "
-            f"{_with_batch(flow.shape)}; set num_features to match"
+    dims = [len(layout) + 1 for layout in layer.layouts]
+    shape = flow.shape
+    if shape is not None and (len(shape) not in dims or shape[0] != layer.num_features):
+        expected = " or ".join(
+            f"({', '.join(['N', str(layer.num_features), *axes])})" for axes in layer.layouts
         )
-    shape = (layer.num_features,)
-    constants = layer.constants(layer.running_mean, layer.running_var)
-    scale, scale_grid = _on_grid(layer.scale_quantizer, constants[0], quantized=True)
-    bias, bias_grid = _on_grid(layer.bias_quantizer, constants[1], quantized=True)
-    scale_name = writer.quantized_constant(layer.scale_quantizer, f"{name}.scale", scale)
-    bias_name = writer.quantized_constant(layer.bias_quantizer, f"{name}.bias", bias)
-    product = writer.node("Mul", f"{name}.multiply", [flow.tensor, scale_name], shape)
-    tensor = writer.node("Add", name, [product, bias_name], shape)
-    grid = None if flow.grid is None else flow.grid.times(scale_grid).plus(bias_grid)
-    known = None if grid is None else False
-    result = Flow(tensor, shape, _exact(name, grid), known)
-    return _lower_output(layer.output_quantizer, name, result, writer)
+        raise ExportError(
+            f"{name}: expected input of shape {expected}, got {with_batch(shape)}; set "
+            "num_features to match"
+        )
+    values = layer.constants(layer.running_mean, layer.running_var)
+    scale = constant(layer.scale_quantizer, values[0])
+    bias = constant(layer.bias_quantizer, values[1])
+    # Both constants stand before the nodes that read them.
+    flow = apply_constants(
+        ("Mul", f"{name}.multiply", f"{name}.scale", layer.scale_quantizer, scale),
+        ("Add", name, f"{name}.bias", layer.bias_quantizer, bias),
+        flow=flow,
+        writer=writer,
+    )
+    exact(name, flow.grid)
+    return lower_output(layer.output_quantizer, name, flow, writer)
 
 
 def lower_relu(layer: ReLU, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
     """Relu, then the output quantizer."""
     tensor = writer.node("Relu", name, [flow.tensor], flow.shape or ())
-    return _lower_output(layer.output_quantizer, name, replace(flow, tensor=tensor), writer)
+    return lower_output(layer.output_quantizer, name, replace(flow, tensor=tensor), writer)
 
 
-def lower_quantizer(layer: Sign | Identity, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
-    """One Quant or BipolarQuant."""
-    tensor = writer.quantize(layer.output_quantizer, name, flow.tensor, flow.shape or ())
-    return Flow(tensor, flow.shape, _quantizer_grid(layer.output_quantizer), True)
+def lower_clip(layer: Hardtanh | ReLU6, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+    """Clip, then the output quantizer."""
+    ends = [float(layer.min_val), float(layer.max_val)]
+    limits = [
+        writer.constant(f"{name}.{end}", at) for end, at in zip(("min", "max"), ends, strict=True)
+    ]
+    tensor = writer.node("Clip", name, [flow.tensor, *limits], flow.shape or ())
+    grid = flow.grid
+    if grid is not None:
+        # A limit between two numbers of the grid makes the grid finer.
+        finest = max((end.as_integer_ratio()[1].bit_length() - 1 for end in ends), default=0)
+        grid = grid.on(np.maximum(grid.frac, finest))
+        limit = np.ldexp(max(abs(end) for end in ends), grid.frac)
+        grid = Grid(grid.frac, np.minimum(grid.bound, limit))
+    return lower_output(layer.output_quantizer, name, flow.then(name, tensor, grid), writer)
 
 
-def lower_flatten(layer: nn.Flatten, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
-    """Flatten; the batch stays."""
-    if (layer.start_dim, layer.end_dim) != (1, -1):
+def lower_prelu(layer: PReLU, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+    """PRelu with a Quant'ed slope, then the output quantizer."""
+    _require_known(name, flow)
+    flow = _bend(layer, layer.slope_quantizer, name, flow, writer)
+    return lower_output(layer.output_quantizer, name, flow, writer)
+
+
+def lower_rprelu(layer: RPReLU, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+    """Add, PRelu, Add with Quant'ed constants, then the output quantizer."""
+    _require_known(name, flow)
+    before = constant(layer.before_quantizer, layer.before)
+    named = (f"{name}.add_before", f"{name}.before")
+    flow = apply_constant("Add", named, layer.before_quantizer, before, flow, writer)
+    flow = _bend(layer, layer.slope_quantizer, f"{name}.prelu", flow, writer)
+    after = constant(layer.after_quantizer, layer.after)
+    flow = apply_constant(
+        "Add", (name, f"{name}.after"), layer.after_quantizer, after, flow, writer
+    )
+    exact(name, flow.grid)
+    return lower_output(layer.output_quantizer, name, flow, writer)
+
+
+def _bend(
+    layer: PReLU | RPReLU, quantizer: Quantizer, name: str, flow: Flow, writer: OnnxWriter
+) -> Flow:
+    if flow.shape is not None and layer.num_parameters not in (1, flow.shape[0]):
         raise ExportError(
-            f"{name}: expected nn.Flatten(1, -1), got nn.Flatten({layer.start_dim}, "
-            f"{layer.end_dim}); flatten everything but the batch"
+            f"{name}: expected {flow.shape[0]} slopes, one for each channel, or 1, got "
+            f"{layer.num_parameters}; set num_parameters to match"
         )
-    shape = None if flow.shape is None else (int(np.prod(flow.shape)),)
-    tensor = writer.node("Flatten", name, [flow.tensor], shape or (), axis=1)
-    grid = None if flow.grid is None else Grid(flow.grid.frac, np.asarray(flow.grid.bound.max()))
-    return Flow(tensor, shape, grid, flow.quantized)
+    slope = constant(quantizer, layer.weight)
+    named = (name, f"{name}.slope")
+    bent = apply_constant("PRelu", named, quantizer, slope, flow, writer)
+    if flow.grid is None:
+        return bent
+    # Positive numbers stay, negative ones are products.
+    return bent.then(name, bent.tensor, flow.grid.joined(flow.grid.times(slope.grid)))
 
 
-def lower_nothing(layer: nn.Module, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
-    """Dropout and nn.Identity do nothing in eval mode."""
-    return flow
+def lower_identity(layer: Sign | Identity, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+    """One Quant or BipolarQuant."""
+    return lower_quantizer(layer.output_quantizer, name, flow, writer)
+
+
+def _require_quantized(name: str, flow: Flow) -> None:
+    if flow.quantized is False:
+        raise ExportError(
+            f"{name}: expected a quantized input, got {flow.what()}; put hwgen.nn.Identity (or "
+            "ReLU, Sign) before it, or give output= to the layer before"
+        )
+
+
+def _require_known(name: str, flow: Flow) -> None:
+    if flow.raw:
+        raise ExportError(
+            f"{name}: expected quantized numbers or sums of them, got {flow.what()}; put "
+            "hwgen.nn.Identity before it"
+        )
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How a class of layers is written; `joins` says that it reads several tensors, in a list."""
+
+    kind: type[nn.Module]
+    lower: Callable[..., Flow]
+    joins: bool = False
 
 
 # In the order in which isinstance is asked: hwgen's classes derive from torch's.
-LOWERINGS: tuple[tuple[type[nn.Module], Callable[..., Flow]], ...] = (
-    (Linear, lower_linear),
-    (BatchNorm1d, lower_batchnorm),
-    (ReLU, lower_relu),
-    (Sign, lower_quantizer),
-    (Identity, lower_quantizer),
-    (nn.Flatten, lower_flatten),
-    (nn.Dropout, lower_nothing),
-    (nn.Identity, lower_nothing),
+LOWERINGS = (
+    Lowering(Linear, lower_linear),
+    Lowering(Conv1d, lower_convolution),
+    Lowering(Conv2d, lower_convolution),
+    Lowering(BatchNorm1d, lower_batchnorm),
+    Lowering(BatchNorm2d, lower_batchnorm),
+    Lowering(ReLU, lower_relu),
+    Lowering(ReLU6, lower_clip),
+    Lowering(Hardtanh, lower_clip),
+    Lowering(PReLU, lower_prelu),
+    Lowering(RPReLU, lower_rprelu),
+    Lowering(Sign, lower_identity),
+    Lowering(Pixels, lower_identity),
+    Lowering(Identity, lower_identity),
+    Lowering(Thermometer, lower_thermometer),
+    Lowering(Add, lower_add, joins=True),
+    Lowering(Cat, lower_cat, joins=True),
+    Lowering(AvgPool2d, lower_average_pool),
+    Lowering(AdaptiveAvgPool2d, lower_adaptive_pool),
+    Lowering(nn.MaxPool1d, lower_max_pool),
+    Lowering(nn.MaxPool2d, lower_max_pool),
+    Lowering(nn.Upsample, lower_upsample),
+    Lowering(nn.Flatten, lower_flatten),
+    Lowering(nn.Dropout, lower_nothing),
+    Lowering(nn.Identity, lower_nothing),
 )
-
-
-def _lower_output(quantizer: Quantizer | None, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
-    if quantizer is None:
-        return flow
-    tensor = writer.quantize(quantizer, f"{name}.quant", flow.tensor, flow.shape or ())
-    return Flow(tensor, flow.shape, _quantizer_grid(quantizer), True)
-
-
-def _quantizer_grid(quantizer: Quantizer) -> Grid:
-    if isinstance(quantizer, BinaryQuantizer):
-        return Grid(0, np.asarray(1.0))
-    number = quantizer.fixed_point
-    return Grid(number.frac, np.asarray(float(max(-number.lo, number.hi))))
-
-
-def _on_grid(
-    quantizer: Quantizer, x: Tensor, *, quantized: bool = False
-) -> tuple[npt.NDArray[np.float64], Grid]:
-    """Return the values that `x` has after its quantizer, and their grid, element by element."""
-    value = x if quantized else quantizer(x)
-    values = value.detach().double().cpu().numpy()
-    frac = 0 if isinstance(quantizer, BinaryQuantizer) else quantizer.frac_bits
-    return values, Grid(frac, np.abs(np.ldexp(values, frac)))
-
-
-def _exact(name: str, grid: Grid | None) -> Grid | None:
-    """Return `grid`, having made sure that float32 holds every sum on it."""
-    largest = 0.0 if grid is None else float(np.max(grid.bound))
-    if largest > FLOAT32_EXACT:
-        raise ExportError(
-            f"{name}: sums reach {largest:.0f} units of the last place, expected at most 2**24 = "
-            f"{FLOAT32_EXACT:.0f}, beyond which float32 executors round; lower the bit widths of "
-            "its weights or input, or fix a coarser binary point for its bias with frac="
-        )
-    return grid
-
-
-def _with_batch(shape: Shape | None) -> str:
-    return "(" + ", ".join(["N", *map(str, shape or ())]) + ")"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hwgen
 from hwgen.errors import ExportError
-from hwgen.nn.binary import BinaryQuantizer
-from hwgen.nn.layers import Quantizer
-from hwgen.nn.quantizer import FixedPointQuantizer
-from hwgen.numeric import Overflow, Rounding, qonnx_name
+from hwgen.nn.quantizer import FixedPointQuantizer, Quantizer
+from hwgen.numeric import Rounding, qonnx_name
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
 OPSET = 17  # with IR version 8: accepted by every executor in use
@@ -31,11 +30,12 @@ BATCH = "N"
 INPUT, OUTPUT = "input", "output"
 
 Shape = tuple[int, ...]  # without the batch
+Attribute = int | str | Sequence[int]
 
 
 @dataclass
 class OnnxWriter:
-    """A chain of nodes under construction; tensors are float32, named after what makes them."""
+    """Nodes under construction; tensors are float32, named after what makes them."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
@@ -57,9 +57,11 @@ class OnnxWriter:
         *,
         domain: str = "",
         batched: bool = True,
-        **attributes: int | str,
+        window: Mapping[str, Attribute] | None = None,
+        **attributes: Attribute,
     ) -> str:
-        """Add a node with one output and return the output's name."""
+        """Add a node with one output and return the output's name; `window` are attributes too."""
+        attributes |= window or {}
         output = f"{name}.out"
         self.nodes.append(
             helper.make_node(op_type, inputs, [output], name=name, domain=domain, **attributes)
@@ -70,45 +72,60 @@ class OnnxWriter:
 
     def quantize(self, quantizer: Quantizer, name: str, source: str, shape: Shape) -> str:
         """Add the node that does to `source` what `quantizer` does."""
-        if isinstance(quantizer, BinaryQuantizer):
-            return self._bipolar_quant(name, source, shape, batched=True)
-        return self._quant(
-            quantizer, name, source, shape, rounding=quantizer.config.rounding, batched=True
-        )
+        if not isinstance(quantizer, FixedPointQuantizer):
+            return self._bipolar_quant(name, source, shape, np.asarray(1.0), batched=True)
+        scale = np.asarray(quantizer.fixed_point.scale)
+        rounding = quantizer.config.rounding
+        return self._quant(quantizer, name, source, shape, scale, rounding, batched=True)
 
     def quantized_constant(
-        self, quantizer: Quantizer, name: str, values: npt.NDArray[np.float64]
+        self,
+        quantizer: Quantizer,
+        name: str,
+        values: npt.NDArray[np.float64],
+        scale: npt.NDArray[np.float64],
     ) -> str:
-        """Add values that lie on the quantizer's grid, and the node that says which grid it is."""
+        """Add values on the quantizer's grid, and the node that says which grid it is.
+
+        `scale` is one number, or broadcasts to `values`.
+        """
         source = self.constant(name, values)
-        if isinstance(quantizer, BinaryQuantizer):
-            return self._bipolar_quant(f"{name}_quant", source, values.shape, batched=False)
+        if quantizer.bipolar:
+            return self._bipolar_quant(f"{name}_quant", source, values.shape, scale, batched=False)
         # Numbers on the grid round to themselves in any mode; the usual one is understood anywhere.
         mode = Rounding.RND_CONV
         return self._quant(
-            quantizer, f"{name}_quant", source, values.shape, rounding=mode, batched=False
+            quantizer, f"{name}_quant", source, values.shape, scale, mode, batched=False
         )
 
-    def _bipolar_quant(self, name: str, source: str, shape: Shape, *, batched: bool) -> str:
-        inputs = [source, self.constant(f"{name}.scale", 1.0)]
+    def _bipolar_quant(
+        self,
+        name: str,
+        source: str,
+        shape: Shape,
+        scale: npt.NDArray[np.float64],
+        *,
+        batched: bool,
+    ) -> str:
+        inputs = [source, self.constant(f"{name}.scale", scale)]
         return self.node("BipolarQuant", name, inputs, shape, domain=QONNX_DOMAIN, batched=batched)
 
     def _quant(
         self,
-        quantizer: FixedPointQuantizer,
+        quantizer: Quantizer,
         name: str,
         source: str,
         shape: Shape,
-        *,
+        scale: npt.NDArray[np.float64],
         rounding: Rounding,
+        *,
         batched: bool,
     ) -> str:
-        config = quantizer.config
         inputs = [
             source,
-            self.constant(f"{name}.scale", quantizer.fixed_point.scale),
+            self.constant(f"{name}.scale", scale),
             self.constant(f"{name}.zero_point", 0.0),
-            self.constant(f"{name}.bit_width", float(config.bit_width)),
+            self.constant(f"{name}.bit_width", float(quantizer.bit_width)),
         ]
         return self.node(
             "Quant",
@@ -117,22 +134,23 @@ class OnnxWriter:
             shape,
             domain=QONNX_DOMAIN,
             batched=batched,
-            signed=int(config.signed),
-            narrow=int(config.signed and config.overflow is Overflow.SAT_SYM),
+            signed=int(quantizer.signed),
+            narrow=int(quantizer.narrow),
             rounding_mode=qonnx_name(rounding),
         )
 
-    def model(self, input_shape: Shape, output_shape: Shape) -> onnx.ModelProto:
-        """Return the checked model; the last node's result is its output."""
-        last = self.nodes[-1].output[0]
-        self.nodes[-1].output[0] = OUTPUT
+    def model(self, input_shape: Shape, output_shape: Shape, result: str) -> onnx.ModelProto:
+        """Return the checked model, whose output is the tensor `result`."""
+        for node in self.nodes:
+            node.input[:] = [OUTPUT if name == result else name for name in node.input]
+            node.output[:] = [OUTPUT if name == result else name for name in node.output]
         graph = helper.make_graph(
             self.nodes,
             "hwgen",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, *input_shape])],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, *output_shape])],
             initializer=self.initializers,
-            value_info=[info for info in self.value_infos if info.name != last],
+            value_info=[info for info in self.value_infos if info.name != result],
         )
         model = helper.make_model(
             graph,

@@ -226,7 +226,7 @@ def test_every_offending_layer_is_named_at_once(tmp_path):
             sick=hnn.Linear(4, 4, weight=known, bias_format=known),
             middle=hnn.Linear(4, 4, bias=False, weight=known),
             fresh=hnn.BatchNorm1d(4),
-            conv=nn.Conv2d(1, 1, 3),
+            soft=nn.Softmax(1),
         )
     )
     with torch.no_grad():
@@ -235,8 +235,9 @@ def test_every_offending_layer_is_named_at_once(tmp_path):
     with pytest.raises(ExportError) as caught:
         hnn.export(model, torch.zeros(1, 4), target)
     layers = (
-        "expected one of hwgen.nn Linear, BatchNorm1d, ReLU, Sign, Identity; torch.nn Flatten, "
-        "Dropout, Identity"
+        "expected one of hwgen.nn Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, "
+        "Hardtanh, PReLU, RPReLU, Sign, Identity, Pixels, Thermometer, Add, Cat, AvgPool2d, "
+        "AdaptiveAvgPool2d; torch.nn MaxPool1d, MaxPool2d, Upsample, Flatten, Dropout, Identity"
     )
     wrapped = (
         "expected overflow SAT or SAT_SYM, got WRAP, which QONNX cannot say; train with "
@@ -262,7 +263,7 @@ def test_every_offending_layer_is_named_at_once(tmp_path):
         f"  - sick.weight: {sick}",
         f"  - fresh.scale_quantizer: {unseen}",
         f"  - fresh.bias_quantizer: {unseen}",
-        f"  - conv: {layers}; got torch.nn.modules.conv.Conv2d; build the model from these",
+        f"  - soft: {layers}; got torch.nn.modules.activation.Softmax; build the model from these",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -336,13 +337,16 @@ class OwnLinear(hnn.Linear):
         ),
         (
             nn.Sequential(QUANTIZED, hnn.BatchNorm1d(3, scale=KNOWN, bias=KNOWN)),
-            r"1: expected input of shape \(N, 3\), got \(N, 4\); set num_features",
+            r"1: expected input of shape \(N, 3\) or \(N, 3, L\), got \(N, 4\); set num_features",
         ),
         (nn.Sequential(hnn.ReLU(output=None)), "output: expected quantized numbers"),
         (nn.Sequential(nn.Flatten(0), QUANTIZED), r"expected nn.Flatten\(1, -1\), got nn.Flatten"),
         (nn.Sequential(nn.ReLU()), "torch.nn.modules.activation.ReLU; use hwgen.nn.ReLU"),
         (Residual(), "expected a call of a layer, got the function or tensor add; use the module"),
-        (Branching(), "right: expected the result of left as its only input, got start; only chai"),
+        (
+            Branching(),
+            "left: expected a layer whose result is used, got one that nothing reads; take",
+        ),
         (TwoInputs(), "mask: expected a model of one input, got a further one"),
         (Conditional(), "Conditional: expected a forward that calls its layers one after another"),
         (nn.Sequential(QUANTIZED, OwnLinear(4, 4)), "got .*OwnLinear; build the model from these"),

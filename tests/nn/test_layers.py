@@ -122,9 +122,9 @@ def test_rounding_the_scale_does_not_shift_the_mean(rng):
     assert layer(x).mean(dim=0).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 2), (3,)])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 2, 3), (4, 3, 1, 1), (3,)])
 def test_batchnorm_names_a_wrong_shape(shape):
-    with pytest.raises(NumericError, match=r"expected \(N, 3\)"):
+    with pytest.raises(NumericError, match=r"BatchNorm1d.*expected \(N, 3\) or \(N, 3, L\)"):
         hnn.BatchNorm1d(3)(torch.zeros(shape))
 
 

@@ -1,0 +1,154 @@
+"""`prepare`: a plain torch.nn model becomes its quantized twin, weights and statistics included.
+
+torch.fx follows the model's forward. Every layer is replaced by the one of hwgen.nn with the same
+name; additions, concatenations and functional calls become layers; quantizers are put where the
+hardware needs integers: on the input, behind activations and pools, and behind a sum unless
+BatchNorm or an activation comes next. The float model stays as it is.
+
+Next: `calibrate(twin, batches)` for post-training quantization, or training as always.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from torch import fx, nn
+
+from hwgen.errors import ExportError
+from hwgen.nn.activations import Identity
+from hwgen.nn.config import OutputConfig
+from hwgen.nn.layers import SIGNED_8
+from hwgen.nn.trace import trace_graph
+from hwgen.nn.twins import FUNCTIONS, METHODS, MODULES, PASSING, LayerConfig, Role, supported
+
+_INPUT = "input_quantizer"
+
+
+def prepare(
+    model: nn.Module,
+    config: LayerConfig | None = None,
+    patterns: Mapping[str, LayerConfig] | None = None,
+    *,
+    input: OutputConfig = SIGNED_8,
+) -> fx.GraphModule:
+    """Return the quantized twin of `model`, to be calibrated or trained.
+
+    Parameters
+    ----------
+    model : made of torch.nn layers; it is copied
+    config : how layers are quantized; 8 bits everywhere when left out
+    patterns : other configs by layer name, with the wildcards * and ?; the first that fits counts
+    input : what numbers come in
+
+    Raises
+    ------
+    ExportError
+        naming the line that cannot be followed, or every call without a twin
+    """
+    patterns = patterns or {}
+    root, graph = trace_graph(copy.deepcopy(model))
+    twin = fx.GraphModule(root, graph, type(model).__name__)
+    _functions_to_modules(twin)
+    _replace_modules(twin, config or LayerConfig(), patterns)
+    _quantize_input(twin, input)
+    twin.graph.lint()
+    twin.recompile()
+    return twin
+
+
+def _functions_to_modules(twin: fx.GraphModule) -> None:
+    """Turn calls of functions and methods into layers of torch.nn, or of hwgen.nn for joins."""
+    problems = []
+    for node in list(twin.graph.nodes):
+        if node.op not in ("call_function", "call_method"):
+            continue
+        table = FUNCTIONS if node.op == "call_function" else METHODS
+        make = table.get(node.target)
+        made = None if make is None else make(node.args, node.kwargs)
+        if made is None:
+            what = getattr(node.target, "__name__", node.target)
+            problems.append(f"{node.name}: expected a call with a twin, got {what}{node.args[1:]}")
+            continue
+        layer, inputs = made
+        name = node.name
+        while hasattr(twin, name):
+            name += "_"
+        twin.add_submodule(name, layer)
+        with twin.graph.inserting_before(node):
+            call = twin.graph.call_module(name, tuple(inputs))
+        node.replace_all_uses_with(call)
+        twin.graph.erase_node(node)
+    if problems:
+        raise _refusal(problems)
+
+
+def _replace_modules(
+    twin: fx.GraphModule, config: LayerConfig, patterns: Mapping[str, LayerConfig]
+) -> None:
+    problems, used = [], set()
+    calls: dict[str, list[fx.Node]] = {}
+    for node in twin.graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(str(node.target), []).append(node)
+    for name, nodes in calls.items():
+        layer = twin.get_submodule(name)
+        if isinstance(layer, PASSING):
+            continue
+        make = MODULES.get(type(layer))
+        if make is None:
+            problems.append(f"{name}: expected a layer with a twin, got {type(layer).__name__}")
+            continue
+        pattern = next((p for p in patterns if fnmatchcase(name, p)), None)
+        used.add(pattern)
+        chosen = config if pattern is None else patterns[pattern]
+        quantize = make.role is Role.VALUE or any(_needs_integers(twin, node) for node in nodes)
+        _put(twin, name, make.build(layer, chosen, quantize))
+    unused = [pattern for pattern in patterns if pattern not in used]
+    if unused:
+        problems.append(f"patterns: expected each to fit a layer, got none for {', '.join(unused)}")
+    if problems:
+        raise _refusal(problems)
+
+
+def _needs_integers(twin: fx.GraphModule, node: fx.Node) -> bool:
+    """Say whether something that reads this sum needs it quantized."""
+    for user in node.users:
+        if user.op == "output":
+            continue
+        layer = twin.get_submodule(str(user.target))
+        if isinstance(layer, PASSING):
+            if _needs_integers(twin, user):
+                return True
+            continue
+        make = MODULES.get(type(layer))
+        # A twin that stands already was a torch.nn layer: its table entry is that of its base.
+        make = make or next((MODULES[b] for b in type(layer).__mro__ if b in MODULES), None)
+        if make is None or not make.reads_sums:
+            return True
+    return False
+
+
+def _quantize_input(twin: fx.GraphModule, config: OutputConfig) -> None:
+    for node in list(twin.graph.nodes):
+        if node.op == "placeholder":
+            twin.add_submodule(_INPUT, Identity(output=config))
+            with twin.graph.inserting_after(node):
+                call = twin.graph.call_module(_INPUT, (node,))
+            node.replace_all_uses_with(call, lambda user, call=call: user is not call)
+            return
+
+
+def _put(twin: fx.GraphModule, name: str, layer: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    layer.train(twin.get_submodule(name).training)
+    setattr(twin.get_submodule(parent), last, layer)
+
+
+def _refusal(problems: list[str]) -> ExportError:
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return ExportError(
+        f"the model has no quantized twin, {len(problems)} in the way:\n{lines}\n"
+        f"there are twins of {supported()}"
+    )
