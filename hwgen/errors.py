@@ -20,6 +20,10 @@ class NumericError(HwgenError):
     """A number format or cast that has no meaning."""
 
 
+class AdderGraphError(HwgenError):
+    """A matrix or an adder graph that has no exact meaning, or the two disagree."""
+
+
 class ExportError(HwgenError):
     """A PyTorch model that cannot be written as an exact ONNX file."""
 

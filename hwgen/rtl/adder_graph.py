@@ -41,8 +41,8 @@ class AdderGraphDatapath:
         levels_per_stage: int = 1,
     ) -> None:
         self.graph, self.name, self.levels_per_stage = graph, name, levels_per_stage
-        self._combinational: list[tuple[Signal, Value]] = []
-        self._registered: list[tuple[Signal, Value]] = []
+        self.combinational: list[tuple[Signal, Value]] = []
+        self.registered: list[tuple[Signal, Value]] = []
         # (node, stage) -> the node's value after that many registers
         self._values = {
             (node, 0): Term(value, codes)
@@ -58,7 +58,7 @@ class AdderGraphDatapath:
         closes = level % self.levels_per_stage == 0
         a, b = self.at(adder.a, stage), self.at(adder.b, stage)
         total, result = self._sum(adder, a, b, graph.intervals[node], f"{self.name}_n{node}")
-        (self._registered if closes else self._combinational).append((total, result))
+        (self.registered if closes else self.combinational).append((total, result))
         self._values[node, stage + int(closes)] = Term(total, graph.intervals[node])
 
     @staticmethod
@@ -79,7 +79,7 @@ class AdderGraphDatapath:
             held = Signal(
                 code_shape(before.codes), name=f"{self.name}_n{node}_s{stage}", reset_less=True
             )
-            self._registered.append((held, before.value))
+            self.registered.append((held, before.value))
             self._values[node, stage] = Term(held, before.codes)
         return self._values[node, stage]
 
@@ -97,10 +97,10 @@ class AdderGraphDatapath:
 
     def connect(self, m: Module, advance: Signal) -> None:
         """Add the statements; after the last call of `at` or `outputs`."""
-        m.d.comb += [signal.eq(value) for signal, value in self._combinational]
+        m.d.comb += [signal.eq(value) for signal, value in self.combinational]
         # One `If` for all of them: thousands would be slow to elaborate.
         with m.If(advance):
-            m.d.sync += [signal.eq(value) for signal, value in self._registered]
+            m.d.sync += [signal.eq(value) for signal, value in self.registered]
 
 
 def build_graph(
@@ -124,17 +124,17 @@ def build_graph(
 
 def graph_registers(graph: AdderGraph, latency: int, levels_per_stage: int = 1) -> int:
     """Return the bits of all registers that `build_graph` makes."""
-    stages = [-(-level // levels_per_stage) for level in graph.levels]
-    last = list(stages)
-    for adder, stage in zip(graph.adders, stages[len(graph.inputs) :], strict=True):
+    # A node that does not close a stage is there, unregistered, within the stage.
+    there = [level // levels_per_stage for level in graph.levels]
+    last = list(there)
+    for adder, level in zip(graph.adders, graph.levels[len(graph.inputs) :], strict=True):
         for operand in (adder.a, adder.b):
-            last[operand] = max(last[operand], stage - 1)
+            last[operand] = max(last[operand], (level - 1) // levels_per_stage)
     for output in graph.outputs:
         if output.node is not None:
             last[output.node] = max(last[output.node], latency)
     bits = 0
-    for level, made, until, codes in zip(graph.levels, stages, last, graph.intervals, strict=True):
-        # An adder inside a stage is first registered at the end of it.
-        registered = until - made + (1 if level and level % levels_per_stage == 0 else 0)
-        bits += registered * codes.width
+    for level, since, until, codes in zip(graph.levels, there, last, graph.intervals, strict=True):
+        closes = level > 0 and level % levels_per_stage == 0
+        bits += (until - since + int(closes)) * codes.width
     return bits

@@ -29,8 +29,9 @@ FOLDED_LEVELS_PER_STAGE = 2
 # A register behind every adder: they share the slice, and synthesis cannot merge two carry
 # chains into something larger.
 CONSTANT_LEVELS_PER_STAGE = 1
-# Signed digits of a matrix up to which its adder graph is solved, in seconds: 64 x 64 has 12,000.
-MOST_GRAPH_DIGITS = 30_000
+# Pairs of signed digits within rows up to which an adder graph is solved: memory and time go with
+# them. 64 x 64 weights of 8 bits have a million and take seconds.
+MOST_GRAPH_PAIRS = 4_000_000
 
 
 def folded_depth(kernel: DotKernel, simd: int) -> int:
@@ -187,8 +188,9 @@ class ConstantMatVec(Pipeline):
 
         Solved once and then remembered: the folding search asks often.
         """
-        digits = int(count_digits(weights).sum())
-        if kernel.gain != 1 or kernel.per_input or digits > MOST_GRAPH_DIGITS:
+        digits = count_digits(weights).sum(axis=1)
+        pairs = int((digits * (digits - 1) // 2).sum())
+        if kernel.gain != 1 or kernel.per_input or pairs > MOST_GRAPH_PAIRS:
             return None
         inputs = CodeType(kernel.inputs.lo, kernel.inputs.hi)
         options = SolveOptions(max_depth=minimum_depth(weights))

@@ -7,7 +7,12 @@ from amaranth.sim import Simulator
 
 from hwgen.adders import SolveOptions, solve
 from hwgen.numeric import CodeType
-from hwgen.rtl.adder_graph import build_graph, graph_latency
+from hwgen.rtl.adder_graph import (
+    AdderGraphDatapath,
+    build_graph,
+    graph_latency,
+    graph_registers,
+)
 from hwgen.rtl.adder_tree import widen
 from hwgen.rtl.stream.component import code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
@@ -92,3 +97,17 @@ def test_datapath_equals_evaluate(case, levels_per_stage):
 )
 def test_latency(depth, levels_per_stage, latency):
     assert graph_latency(depth, levels_per_stage) == latency
+
+
+@pytest.mark.parametrize("levels_per_stage", [1, 2, 3])
+def test_registers_are_as_counted(levels_per_stage):
+    weights, ends = CASES["general"]
+    inputs = tuple(CodeType(lo, hi) for lo, hi in ends)
+    graph = solve(weights, inputs)
+    latency = graph_latency(graph.depth(), levels_per_stage) + 1
+    datapath = AdderGraphDatapath(
+        graph, [Signal(code_shape(codes)) for codes in inputs], "sum", levels_per_stage
+    )
+    datapath.outputs(latency)
+    built = sum(len(signal) for signal, _ in datapath.registered)
+    assert built == graph_registers(graph, latency, levels_per_stage)

@@ -1,0 +1,16 @@
+"""Adder graphs: constant matrix-vector products from as few bits of adders as can be found."""
+
+from hwgen.adders.cache import cached_solve
+from hwgen.adders.graph import Adder, AdderGraph, Output
+from hwgen.adders.solve import SolveOptions, solve
+from hwgen.adders.start import minimum_depth
+
+__all__ = [
+    "Adder",
+    "AdderGraph",
+    "Output",
+    "SolveOptions",
+    "cached_solve",
+    "minimum_depth",
+    "solve",
+]

@@ -1,0 +1,183 @@
+"""`Expressions`: sums of shifted, signed terms that share other sums; what the search works on.
+
+Node n is an input for n < inputs, and otherwise the sum that expression n - inputs lists. The
+first `outputs` expressions are the rows of the matrix, the others are sums that several
+expressions use. Terms are flat arrays; an expression owns `length` of them from `start`. The
+arrays are oversized and the kernels, compiled by numba where it is there, work in place.
+
+Depth: a sum of terms at levels l1, l2, ... can be built within d levels of two-operand adders
+exactly when sum(2**l) <= 2**d (Kraft), so `level` and the depth bound need no tree.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.adders.compiled import compiled
+
+Array = npt.NDArray[np.int64]
+
+# Places in `Expressions.size`.
+EXPRESSIONS, TERMS, INPUTS, OUTPUTS = 0, 1, 2, 3
+MAX_DEPTH = 40  # 2**level stays far inside an int64
+
+
+class Expressions(NamedTuple):
+    """All sums of one matrix.
+
+    Parameters
+    ----------
+    size : counts of expressions, used terms, inputs, outputs
+    start, length : first term and number of terms of each expression
+    node, shift, negative : the terms
+    level, lo, hi : of each node; depth in adders and exact interval
+    form : [nodes, inputs], each node as an integer combination of the inputs
+    """
+
+    size: Array
+    start: Array
+    length: Array
+    node: Array
+    shift: Array
+    negative: Array
+    level: Array
+    lo: Array
+    hi: Array
+    form: Array
+
+
+def allocate(inputs: int, outputs: int, nodes: int, terms: int) -> Expressions:
+    """Return empty expressions with room for `nodes` nodes and `terms` terms."""
+
+    def room(count: int) -> Array:
+        return np.zeros(count, dtype=np.int64)
+
+    size = np.array([0, 0, inputs, outputs], dtype=np.int64)
+    form = np.zeros((nodes, inputs), dtype=np.int64)
+    form[:inputs] = np.eye(inputs, dtype=np.int64)
+    per_term = (room(terms), room(terms), room(terms))
+    return Expressions(
+        size, room(nodes), room(nodes), *per_term, room(nodes), room(nodes), room(nodes), form
+    )
+
+
+@compiled
+def interval_width(lo: int, hi: int) -> int:
+    """Bits of the interval lo..hi; 0 for the interval 0..0."""
+    magnitude = max(hi, -lo - 1)
+    bits = 0
+    while magnitude > 0:
+        magnitude >>= 1
+        bits += 1
+    return bits + 1 if lo < 0 else bits
+
+
+@compiled
+def adder_bits(
+    lo_a: int, hi_a: int, lo_b: int, hi_b: int, shift: int, lo: int, hi: int, low_negative: bool
+) -> int:
+    """Bits of the adder that makes lo..hi from a and b * 2**shift; see `graph.Adder.bits`."""
+    total = interval_width(lo, hi)
+    width_a = interval_width(lo_a, hi_a)
+    if width_a == 0 or interval_width(lo_b, hi_b) == 0:
+        return 0
+    if low_negative:
+        return total - 1 if shift > 0 else total
+    if lo_a >= 0 and shift >= width_a and lo == lo_a + (lo_b << shift):
+        return 0
+    return max(total - shift, 0)
+
+
+@compiled
+def ceil_log2(value: int) -> int:
+    """Smallest d with value <= 2**d."""
+    bits = 0
+    while (1 << bits) < value:
+        bits += 1
+    return bits
+
+
+@compiled
+def describe(pool: Expressions, expression: int) -> None:
+    """Compute form, interval and level of an expression from its terms and the inputs."""
+    inputs = pool.size[INPUTS]
+    target = inputs + expression
+    form = pool.form[target]
+    form[:] = 0
+    total = 0
+    begin = pool.start[expression]
+    for k in range(begin, begin + pool.length[expression]):
+        source = pool.node[k]
+        factor = 1 << pool.shift[k]
+        if pool.negative[k]:
+            factor = -factor
+        total += 1 << pool.level[source]
+        for i in range(inputs):
+            form[i] += factor * pool.form[source, i]
+    pool.level[target] = ceil_log2(total)
+    set_interval(pool.form, target, pool.lo, pool.hi)
+
+
+@compiled
+def set_interval(form: Array, target: int, lo: Array, hi: Array) -> None:
+    """Compute the exact interval of node `target` from its form; inputs are the first nodes."""
+    low, high = 0, 0
+    for i in range(form.shape[1]):
+        factor = form[target, i]
+        if factor > 0:
+            low += factor * lo[i]
+            high += factor * hi[i]
+        elif factor < 0:
+            low += factor * hi[i]
+            high += factor * lo[i]
+    lo[target] = low
+    hi[target] = high
+
+
+@compiled
+def topological_order(pool: Expressions) -> Array:
+    """Return the expressions that outputs need, operands first."""
+    inputs = pool.size[INPUTS]
+    count = pool.size[EXPRESSIONS]
+    position = np.full(count, -1, dtype=np.int64)  # next term to look at; -1 not yet seen
+    stack = np.empty(count + 1, dtype=np.int64)
+    order = np.empty(count, dtype=np.int64)
+    found = 0
+    for root in range(pool.size[OUTPUTS]):
+        if position[root] >= 0:
+            continue
+        stack[0] = root
+        position[root] = 0
+        height = 1
+        while height > 0:
+            expression = stack[height - 1]
+            k = position[expression]
+            if k == pool.length[expression]:
+                order[found] = expression
+                found += 1
+                height -= 1
+                continue
+            position[expression] = k + 1
+            below = pool.node[pool.start[expression] + k] - inputs
+            if below >= 0 and position[below] < 0:
+                position[below] = 0
+                stack[height] = below
+                height += 1
+    return order[:found].copy()
+
+
+@compiled
+def depth_limits(pool: Expressions, max_depth: int) -> Array:
+    """Return how deep each expression may become: its level where others count on it."""
+    count = pool.size[EXPRESSIONS]
+    limits = pool.level[pool.size[INPUTS] : pool.size[INPUTS] + count].copy()
+    limits[: pool.size[OUTPUTS]] = max_depth
+    for e in range(count):
+        for k in range(pool.start[e], pool.start[e] + pool.length[e]):
+            below = pool.node[k] - pool.size[INPUTS]
+            if below >= 0:
+                limits[below] = pool.level[pool.node[k]]
+    return limits

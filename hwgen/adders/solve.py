@@ -1,0 +1,205 @@
+"""`solve`: an adder graph for a constant matrix that costs few bits of adders.
+
+A greedy start (signed digits, shared subexpressions, sums of the rest) is improved by a search
+that undoes a random part of the best solution, re-encodes some digits and solves again, keeping
+what is no worse. The budget counts work, not time, and all randomness comes from the seed: the
+same matrix, intervals and options give the same graph on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwgen.adders.eliminate import eliminate
+from hwgen.adders.expressions import (
+    EXPRESSIONS,
+    INPUTS,
+    MAX_DEPTH,
+    OUTPUTS,
+    TERMS,
+    Array,
+    Expressions,
+    allocate,
+)
+from hwgen.adders.graph import Adder, AdderGraph, Output, with_positive_outputs
+from hwgen.adders.reencode import reencode
+from hwgen.adders.restructure import restructure
+from hwgen.adders.start import difference_terms, expressions_of, minimum_depth, plain_terms
+from hwgen.adders.sums import build_sums
+from hwgen.errors import AdderGraphError
+from hwgen.numeric import CodeType
+
+# Looks at terms a second of effort stands for: what one core of 2020 does, compiled.
+WORK_PER_SECOND = 20_000_000
+_WIDEST = 55
+_STEP_WORK = 4000
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """How hard to try.
+
+    Parameters
+    ----------
+    max_depth : adders on the longest path; None for one more than the least possible
+    effort : work to spend on the search, in seconds of a common core; 0 takes the greedy start
+    seed : of the random choices
+    """
+
+    max_depth: int | None = None
+    effort: float = 0.0
+    seed: int = 1
+
+
+def solve(
+    matrix: Array, inputs: Sequence[CodeType], options: SolveOptions | None = None
+) -> AdderGraph:
+    """Return a verified graph that computes `matrix @ x`.
+
+    Parameters
+    ----------
+    matrix : int64 [O, I]
+    inputs : interval of each of the I inputs
+
+    Raises
+    ------
+    AdderGraphError
+        When the shapes differ, a result may need more than 55 bits, or the depth is not possible.
+    """
+    options = options or SolveOptions()
+    depth = _checked_depth(matrix, inputs, options)
+    search = _Search(matrix, inputs, depth, options)
+    search.run()
+    graph = with_positive_outputs(_graph_of(search.best, inputs, depth))
+    graph.verify(matrix)
+    return graph
+
+
+def _checked_depth(matrix: Array, inputs: Sequence[CodeType], options: SolveOptions) -> int:
+    if matrix.ndim != 2 or matrix.shape[1] != len(inputs) or not matrix.size:
+        raise AdderGraphError(
+            f"adder graph: matrix has shape {matrix.shape}, expected [O, {len(inputs)}], not empty"
+        )
+    reach = max(max(abs(codes.lo), abs(codes.hi)) for codes in inputs)
+    widest = max(sum(abs(int(w)) for w in row) for row in matrix) * reach
+    if widest.bit_length() >= _WIDEST:
+        raise AdderGraphError(
+            f"adder graph: results reach {widest.bit_length() + 1} bits, expected at most "
+            f"{_WIDEST}; quantize weights or inputs to fewer bits"
+        )
+    least = minimum_depth(matrix)
+    depth = least + 1 if options.max_depth is None else options.max_depth
+    if depth < least:
+        raise AdderGraphError(
+            f"adder graph: max_depth is {depth}, the row with most signed digits needs {least}"
+        )
+    return min(depth, MAX_DEPTH)
+
+
+class _Scratch:
+    """Arrays that `build_sums` fills."""
+
+    def __init__(self, pool: Expressions) -> None:
+        inputs = int(pool.size[INPUTS])
+        nodes = inputs + pool.node.size
+        self.adders = np.zeros((nodes, 5), dtype=np.int64)
+        self.refs = np.zeros((pool.start.size, 3), dtype=np.int64)
+        self.form = np.zeros((nodes, inputs), dtype=np.int64)
+        self.lo, self.hi, self.level = (np.zeros(nodes, dtype=np.int64) for _ in range(3))
+
+    def build(self, pool: Expressions, depth: int) -> int:
+        arrays = (self.adders, self.refs, self.form, self.lo, self.hi, self.level)
+        return int(build_sums(pool, depth, *arrays))
+
+
+class _Search:
+    """The best expressions so far, and one step to better ones."""
+
+    def __init__(
+        self, matrix: Array, inputs: Sequence[CodeType], depth: int, options: SolveOptions
+    ) -> None:
+        self.depth = depth
+        self.random = np.random.Generator(np.random.PCG64(options.seed))
+        self.budget = int(options.effort * WORK_PER_SECOND)
+        self.work = 0
+        self.starts = [expressions_of(plain_terms(matrix), inputs)]
+        differences = difference_terms(matrix, depth)
+        if any(node >= len(inputs) for row in differences for node, _, _ in row):
+            self.starts.append(expressions_of(differences, inputs))
+        largest = max(self.starts, key=lambda pool: pool.node.size)
+        self.scratch = _Scratch(largest)
+        self.best = self._room(largest)
+        self.spare, self.trial = self._room(largest), self._room(largest)
+        self.best_bits = 1 << 60
+
+    @staticmethod
+    def _room(like: Expressions) -> Expressions:
+        inputs, outputs = int(like.size[INPUTS]), int(like.size[OUTPUTS])
+        return allocate(inputs, outputs, like.start.size, like.node.size)
+
+    def run(self) -> None:
+        for start in self.starts:
+            for weight in _WEIGHTS:
+                keep = np.zeros(start.start.size, dtype=np.int64)
+                restructure(start, keep, self.spare)
+                self._solve_spare(weight, 0.0, 1)
+        step = 0
+        while self.work < self.budget:
+            self._step(step)
+            step += 1
+
+    def _solve_spare(self, weight: Array, noise: float, seed: int) -> bool:
+        """Solve the expressions in `spare`; take them over if they are no worse."""
+        self.work += int(eliminate(self.spare, self.depth, weight, noise, seed))
+        keep = np.zeros(self.spare.start.size, dtype=np.int64)
+        if not restructure(self.spare, keep, self.trial):
+            return False
+        self.work += 8 * int(self.trial.size[TERMS])
+        bits = self.scratch.build(self.trial, self.depth)
+        if bits > self.best_bits:
+            return False
+        self.best_bits = bits
+        self.best, self.trial = self.trial, self.best
+        return True
+
+    def _step(self, step: int) -> None:
+        """Undo a random part of the best solution and solve it anew."""
+        count = int(self.best.size[EXPRESSIONS])
+        fraction = float(self.random.choice(_FRACTIONS))
+        inline = (self.random.random(self.best.start.size) < fraction).astype(np.int64)
+        inline[count:] = 0
+        # The constant keeps steps on tiny matrices from being free, and so endless.
+        self.work += _STEP_WORK + int(self.best.size[TERMS])
+        if not restructure(self.best, inline, self.spare):
+            return
+        if step % 2:
+            reencode(self.spare, int(self.random.integers(1 << 31)), int(_REENCODED * 1024))
+        weight = _WEIGHTS[int(self.random.integers(len(_WEIGHTS)))]
+        noise = float(self.random.choice(_NOISES))
+        self._solve_spare(weight, noise, int(self.random.integers(1 << 31)))
+
+
+_WEIGHTS = (np.arange(64, dtype=np.int64) + 1, np.ones(64, dtype=np.int64))
+_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.3)
+_NOISES = (0.0, 0.1, 0.3)
+_REENCODED = 0.05
+
+
+def _graph_of(pool: Expressions, inputs: Sequence[CodeType], depth: int) -> AdderGraph:
+    scratch = _Scratch(pool)
+    scratch.build(pool, depth)
+    adders = tuple(
+        Adder(int(a), int(b), int(shift), bool(negative_a), bool(negative_b))
+        for a, b, shift, negative_a, negative_b in scratch.adders[
+            len(inputs) : int(scratch.adders[0, 0])
+        ].tolist()
+    )
+    outputs = tuple(
+        Output(None) if node < 0 else Output(int(node), int(shift), bool(negative))
+        for node, shift, negative in scratch.refs[: int(pool.size[OUTPUTS])].tolist()
+    )
+    plain = tuple(CodeType(codes.lo, codes.hi) for codes in inputs)
+    return AdderGraph(plain, adders, outputs)
