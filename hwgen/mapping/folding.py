@@ -132,7 +132,7 @@ def _choice(graph: Graph, nodes: tuple[Node, ...], board: Board) -> Choice:
     for node in nodes:
         kinds = tuple(types[name] for name in node.inputs)
         interval = max(interval, node.op.schedule(*kinds).interval_cycles)
-        used = used + node.op.resources(*kinds)
+        used = used + node.op.estimate(*kinds)
     return Choice(nodes, interval, used, _price(used, board) * _factor(nodes[0].op))
 
 

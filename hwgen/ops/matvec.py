@@ -135,6 +135,13 @@ class MatVec(Op):
             return Schedule(takes, gives, ConstantMatVec.depth_of(kernel, self.weights))
         return Schedule(takes, gives, folded_depth(kernel, self.simd))
 
+    def estimate(self, *inputs: TensorType) -> Resources:
+        """As `resources`, but an unrolled matrix is not solved for its adder graph."""
+        (x,) = inputs
+        if not self.unrolled:
+            return self.resources(x)
+        return ConstantMatVec.estimate_of(self.dot_kernel(x.codes), self.weights, self.infer(x))
+
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
         (x,) = inputs
