@@ -166,13 +166,16 @@ def run(
     directory: BuildDir,
     source: Annotated[Path, typer.Argument(help="Frames, shaped like the model's input.")],
     target: Annotated[Path, typer.Argument(help="Where the outputs go.")],
+    engine: Annotated[
+        Literal["reference"], typer.Option(help="What computes: the exact integer reference.")
+    ] = "reference",
     as_json: Json = False,
 ) -> None:
     """Compute a model's outputs with the integer reference, exactly as the hardware does."""
     with reporting_errors(as_json):
         from hwgen.commands.run import run_reference
 
-        summary = run_reference(directory, source, target)
+        summary = {**run_reference(directory, source, target), "engine": engine}
         emit(as_json, summary, lambda: print("{frames} frames -> {target}".format(**summary)))
 
 

@@ -95,7 +95,9 @@ def test_same_input_same_bytes(build: Path, tmp_path: Path) -> None:
 def test_run_equals_an_onnx_executor(build: Path, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 17, (50, 64)).astype(np.float32)
     np.save(tmp_path / "in.npy", frames)
-    result = hwgen("run", build, tmp_path / "in.npy", tmp_path / "out.npy", "--json")
+    result = hwgen(
+        "run", build, tmp_path / "in.npy", tmp_path / "out.npy", "--engine", "reference", "--json"
+    )
     assert json.loads(said(result))["frames"] == 50
     expected = execute(MODELS / "digits_binary.onnx", frames)
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
