@@ -1,9 +1,13 @@
 """Training: PyTorch layers whose arithmetic is that of the hardware, and their export to QONNX.
 
-Needs PyTorch, the extra `train`. Read in this order: `config`, `quantizer`, `binary`, `khot`,
-`weight_config`, `layers`, `activations`, `batchnorm`, `structure`,
-`prepare`, `calibration`, `bias_correction`,
-`export`.
+Needs PyTorch, the extra `train`. Read in this order:
+
+- numbers: `config`, `quantizer`, `binary`, `khot`, `weight_config`, `learned_width`,
+  `learned_output`
+- layers: `layers`, `folded_norm`, `activations`, `batchnorm`, `structure`, `encoders`, `embedding`,
+  `gated`
+- a whole model: `prepare`, `calibration`, `bias_correction`, `price`, `summary`
+- its file: `export`, `lowering`
 """
 
 from importlib.util import find_spec
@@ -26,16 +30,22 @@ from hwgen.nn.config import (
     FixedPointConfig,
     KHotConfig,
     KHotVariant,
+    LearnedOutputConfig,
     Learning,
     Scale,
 )
+from hwgen.nn.embedding import Embedding
 from hwgen.nn.encoders import Pixels, Thermometer
 from hwgen.nn.estimators import Estimator
 from hwgen.nn.export import export
+from hwgen.nn.gated import PrecisionGatedConv2d, gate_penalty
 from hwgen.nn.khot import KHotQuantizer, khot_projection
 from hwgen.nn.layers import Conv1d, Conv2d, Linear
+from hwgen.nn.learned_output import LearnedOutputQuantizer
+from hwgen.nn.learned_width import LearnedWidthQuantizer
 from hwgen.nn.power_of_two import DenseShiftQuantizer, PowerOfTwoQuantizer, ShiftQuantizer
 from hwgen.nn.prepare import prepare
+from hwgen.nn.price import LutPrice
 from hwgen.nn.quantizer import FixedPointQuantizer
 from hwgen.nn.schedule import Schedule
 from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
@@ -45,6 +55,8 @@ from hwgen.nn.twins import LayerConfig
 from hwgen.nn.weight_config import (
     AdditiveConfig,
     DenseShiftConfig,
+    Group,
+    LearnedWidthConfig,
     PowerOfTwoConfig,
     ShiftConfig,
     TernaryConfig,
@@ -68,24 +80,32 @@ __all__ = [
     "DenseShiftConfig",
     "DenseShiftQuantizer",
     "Dropout",
+    "Embedding",
     "Estimator",
     "FixedPointConfig",
     "FixedPointQuantizer",
     "Flatten",
+    "Group",
     "Hardtanh",
     "Identity",
     "KHotConfig",
     "KHotQuantizer",
     "KHotVariant",
     "LayerConfig",
+    "LearnedOutputConfig",
+    "LearnedOutputQuantizer",
+    "LearnedWidthConfig",
+    "LearnedWidthQuantizer",
     "Learning",
     "Linear",
+    "LutPrice",
     "MaxPool1d",
     "MaxPool2d",
     "PReLU",
     "Pixels",
     "PowerOfTwoConfig",
     "PowerOfTwoQuantizer",
+    "PrecisionGatedConv2d",
     "RPReLU",
     "ReLU",
     "ReLU6",
@@ -104,6 +124,7 @@ __all__ = [
     "calibrate",
     "correct_biases",
     "export",
+    "gate_penalty",
     "khot_projection",
     "prepare",
     "summary",

@@ -12,10 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hwgen.nn.config import BinaryConfig, FixedPointConfig, NumberConfig, OutputConfig
+from hwgen.nn.config import (
+    BinaryConfig,
+    FixedPointConfig,
+    LearnedOutputConfig,
+    NumberConfig,
+    OutputConfig,
+)
 from hwgen.nn.estimators import Estimator
-from hwgen.nn.factory import constant_quantizer, output_quantizer
+from hwgen.nn.factory import constant_quantizer, output_quantizer, result_quantizer
 from hwgen.nn.layers import BIAS_8, SIGNED_8, quantize_output
+from hwgen.nn.map_statistics import at_least_single
+
+IntegerConfig = FixedPointConfig | LearnedOutputConfig
 
 UNSIGNED_8 = FixedPointConfig(bit_width=8, signed=False)
 
@@ -23,11 +32,9 @@ UNSIGNED_8 = FixedPointConfig(bit_width=8, signed=False)
 class ReLU(nn.ReLU):
     """max(x, 0), then an unsigned quantizer."""
 
-    def __init__(
-        self, inplace: bool = False, *, output: FixedPointConfig | None = UNSIGNED_8
-    ) -> None:
+    def __init__(self, inplace: bool = False, *, output: IntegerConfig | None = UNSIGNED_8) -> None:
         super().__init__(inplace)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized positive part."""
@@ -43,10 +50,10 @@ class Hardtanh(nn.Hardtanh):
         max_val: float = 1.0,
         inplace: bool = False,
         *,
-        output: FixedPointConfig | None = SIGNED_8,
+        output: IntegerConfig | None = SIGNED_8,
     ) -> None:
         super().__init__(min_val, max_val, inplace)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized, clipped input."""
@@ -56,15 +63,19 @@ class Hardtanh(nn.Hardtanh):
 class ReLU6(nn.ReLU6):
     """x clipped to [0, 6], then an unsigned quantizer."""
 
-    def __init__(
-        self, inplace: bool = False, *, output: FixedPointConfig | None = UNSIGNED_8
-    ) -> None:
+    def __init__(self, inplace: bool = False, *, output: IntegerConfig | None = UNSIGNED_8) -> None:
         super().__init__(inplace)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized, clipped input."""
         return quantize_output(self.output_quantizer, super().forward(input))
+
+
+def bent(x: Tensor, slope: Tensor) -> Tensor:
+    """Return x where positive, slope * x where negative, in float32 under autocast too."""
+    with torch.autocast(x.device.type, enabled=False):  # which has halves for prelu on a CPU
+        return F.prelu(at_least_single(x), slope)
 
 
 class PReLU(nn.PReLU):
@@ -87,12 +98,12 @@ class PReLU(nn.PReLU):
     ) -> None:
         super().__init__(num_parameters, init)
         self.slope_quantizer = constant_quantizer(slope, num_parameters)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized activation."""
         slope = self.slope_quantizer(self.weight)
-        return quantize_output(self.output_quantizer, F.prelu(input, slope))
+        return quantize_output(self.output_quantizer, bent(input, slope))
 
 
 class RPReLU(nn.Module):
@@ -123,14 +134,15 @@ class RPReLU(nn.Module):
         self.before_quantizer = constant_quantizer(offset, num_parameters)
         self.slope_quantizer = constant_quantizer(slope, num_parameters)
         self.after_quantizer = constant_quantizer(offset, num_parameters)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized activation."""
         shape = [1, -1] + [1] * (input.dim() - 2)
         moved = input + self.before_quantizer(self.before).reshape(shape)
-        bent = F.prelu(moved, self.slope_quantizer(self.weight))
-        result = bent + self.after_quantizer(self.after).reshape(shape)
+        result = bent(moved, self.slope_quantizer(self.weight)) + self.after_quantizer(
+            self.after
+        ).reshape(shape)
         return quantize_output(self.output_quantizer, result)
 
 

@@ -80,7 +80,7 @@ class AdditiveQuantizer(Quantizer):
         return f"bit_width={self.config.bit_width}, scale={self.config.scale.value}"
 
     def _normalized(self, x: Tensor) -> Tensor:
-        deviation, mean = torch.std_mean(x)
+        deviation, mean = torch.std_mean(x, correction=int(x.numel() > 1))
         return (x - mean) / deviation.clamp(min=2.0**-60)
 
     def _scale(self) -> Tensor:

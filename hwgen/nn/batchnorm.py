@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from hwgen.errors import NumericError
 from hwgen.nn.config import NumberConfig, OutputConfig
-from hwgen.nn.factory import constant_quantizer, output_quantizer
+from hwgen.nn.factory import constant_quantizer, result_quantizer
 from hwgen.nn.layers import BIAS_8, SIGNED_8, quantize_output
-from hwgen.nn.map_statistics import line, moments
+from hwgen.nn.map_statistics import RunningStatistics, at_least_single, fused, line
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -49,7 +49,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         super().__init__(num_features, eps, momentum, affine)
         self.scale_quantizer = constant_quantizer(scale, num_features)
         self.bias_quantizer = constant_quantizer(bias, num_features)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised, quantized `input`."""
@@ -61,11 +61,15 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
                 f"{' or '.join(f'({shape})' for shape in shapes)}"
             )
         if self.training:
-            statistics = self._batch_statistics(input)
+            input = at_least_single(input)
+            running = RunningStatistics(
+                self.running_mean, self.running_var, self.num_batches_tracked, self.momentum
+            )
+            statistics = running.follow(input, type(self).__name__)
         else:
             statistics = self.running_mean, self.running_var
         scale, bias = self.constants(*statistics)
-        if self.training and _fused(input):
+        if self.training and fused(input):
             return quantize_output(self.output_quantizer, line(input, scale, bias, statistics[0]))
         if input.dim() > 2:
             shape = [1, -1] + [1] * (input.dim() - 2)
@@ -83,30 +87,6 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             bias = bias + self.bias
         quantized_bias: Tensor = self.bias_quantizer(bias)
         return quantized_scale, quantized_bias
-
-    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and biased variance of the batch; move the running ones toward them."""
-        count = x.numel() // self.num_features
-        if count < 2:
-            raise NumericError(
-                f"{type(self).__name__}: a training batch needs at least 2 samples, got {count}"
-            )
-        if _fused(x):
-            mean, variance = moments(x)
-        else:
-            variance, mean = torch.var_mean(x, dim=[0, *range(2, x.dim())], correction=0)
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-            unbiased = variance * (count / (count - 1))
-            self.running_mean.lerp_(mean, share)
-            self.running_var.lerp_(unbiased, share)
-        return mean, variance
-
-
-def _fused(x: Tensor) -> bool:
-    # A compiler fuses the plain expressions by itself, and could not see into these kernels.
-    return x.dim() > 2 and not torch.compiler.is_compiling()
 
 
 class BatchNorm1d(BatchNorm, nn.BatchNorm1d):

@@ -15,17 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from hwgen.errors import NumericError
+from hwgen.nn.factory import APPROXIMATING
 from hwgen.nn.layers import Weighted
-from hwgen.nn.power_of_two import PowerOfTwoQuantizer
-from hwgen.nn.quantizer import FixedPointQuantizer
-from hwgen.nn.ternary import TernaryQuantizer
-
-# Quantizers that approximate the float weight itself; the others train something else.
-_APPROXIMATING = (FixedPointQuantizer, PowerOfTwoQuantizer, TernaryQuantizer)
+from hwgen.nn.quantizer import reduce_in_group
 
 
 def correct_biases(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Move biases so that each channel is right on average over `batches`."""
+    """Move biases so that each channel is right on average over `batches`.
+
+    In a process group all processes have to call this; the average is over the batches of all.
+    """
     sums: dict[Weighted, tuple[Tensor, int]] = {}
     modes = {module: module.training for module in model.modules()}
     hooks = [
@@ -33,7 +32,7 @@ def correct_biases(model: nn.Module, batches: Iterable[Tensor]) -> None:
         for layer in model.modules()
         if isinstance(layer, Weighted)
         and layer.bias_quantizer is not None
-        and isinstance(layer.weight_quantizer, _APPROXIMATING)
+        and isinstance(layer.weight_quantizer, APPROXIMATING)
     ]
     model.eval()
     try:
@@ -47,13 +46,19 @@ def correct_biases(model: nn.Module, batches: Iterable[Tensor]) -> None:
             module.training = training
     if hooks and not sums:
         raise NumericError("correct_biases: there are no batches; give at least one")
-    for layer, (total, count) in sums.items():
-        if layer.bias is not None and layer.bias_quantizer is not None:
-            with torch.no_grad():
-                layer.bias += (total / count).to(layer.bias.dtype)
-            if layer.bias_quantizer.config.frac is None:
-                layer.bias_quantizer.reset_calibration()
-                layer.bias_quantizer.observe(layer.bias)
+    for layer, (total, rows) in sums.items():
+        count = torch.tensor(float(rows), device=total.device)
+        reduce_in_group(total, "SUM")
+        reduce_in_group(count, "SUM")
+        bias = layer.bias if layer.norm is None else layer.norm.bias
+        if bias is None or layer.bias_quantizer is None:
+            continue
+        with torch.no_grad():
+            bias += (total / count).to(bias.dtype)
+        folded = layer.constants()[1]
+        if folded is not None and layer.bias_quantizer.config.frac is None:
+            layer.bias_quantizer.reset_calibration()
+            layer.bias_quantizer.observe(folded)
 
 
 def _collector(
@@ -61,7 +66,8 @@ def _collector(
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def collect(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         (x,) = inputs
-        lost = (layer.weight - layer.weight_quantizer(layer.weight)).double()
+        weight = layer.constants()[0]
+        lost = (weight - layer.weight_quantizer(weight)).double()
         errors = layer.sums(x.double(), lost, None)
         channels = errors if layer.channels_last else errors.movedim(1, -1)
         rows = channels.reshape(-1, channels.shape[-1])

@@ -76,7 +76,9 @@ class BinaryQuantizer(Quantizer):
             return x, None
         rest = list(range(1, x.dim()))
         if config.centred and rest:
-            deviation, mean = torch.std_mean(x, dim=rest, keepdim=True)
+            # A single number has no deviation: it becomes 0, whose sign is +1.
+            several = int(x[0].numel() > 1)
+            deviation, mean = torch.std_mean(x, dim=rest, keepdim=True, correction=several)
             x = (x - mean) / deviation.clamp(min=2.0**-60)
         if config.estimator is Estimator.BIPER:
             x = torch.sin(BIPER_FREQUENCY * x)

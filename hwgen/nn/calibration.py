@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hwgen.errors import NumericError
-from hwgen.nn.quantizer import FixedPointQuantizer, calibrated_frac
+from hwgen.nn.quantizer import FixedPointQuantizer, calibrated_frac, reduce_in_group
 
 _FINER = 8  # candidates of MSE beyond the min-max one
 _KEPT = 1 << 16  # numbers that a quantizer keeps of each batch
@@ -43,7 +43,8 @@ def calibrate(
     """Set all binary points from `batches`, replacing what was calibrated or learned.
 
     Layers run as in eval mode (dropout off, running statistics used and left alone); only the
-    quantizers observe. Binary points given as `frac=` stay.
+    quantizers observe. Binary points given as `frac=` stay. In a process group all processes have
+    to call this, with as many batches each; they agree on the coarsest binary points.
 
     Parameters
     ----------
@@ -98,8 +99,9 @@ def _refine(
     for quantizer, parts in seen.items():
         if parts:  # else these batches do not reach it
             channels = torch.cat(parts, dim=1)
-            fracs = [_chosen_frac(quantizer, x, method, percentile) for x in channels]
-            quantizer.set_frac(torch.tensor(fracs))
+            fracs = torch.tensor([_chosen_frac(quantizer, x, method, percentile) for x in channels])
+            reduce_in_group(fracs, "MIN")  # of several processes, each with its own batches
+            quantizer.set_frac(fracs)
 
 
 def _collector(parts: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -90,6 +90,44 @@ class FixedPointConfig:
         return (0 if not self.signed else -hi if narrow else -hi - 1), hi
 
 
+@dataclass(frozen=True)
+class LearnedOutputConfig:
+    """Fixed-point activations whose width is learned against the price of `LutPrice`.
+
+    One width for the tensor: a stream carries codes of one width, and the file says one.
+
+    Parameters
+    ----------
+    bit_width : with the sign; where training starts, and the most that it may use
+    signed, rounding, calibration_batches : as in `FixedPointConfig`; codes saturate
+    gradient_scale : factor on the gradients of the width
+    """
+
+    bit_width: int = 8
+    signed: bool = True
+    rounding: Rounding = Rounding.RND_CONV
+    calibration_batches: int = 1
+    gradient_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.signed and self.bit_width < 2:
+            raise NumericError(
+                f"LearnedOutputConfig: bit_width is {self.bit_width}, expected 2..{MAX_BIT_WIDTH}: "
+                "one bit leaves nothing to learn"
+            )
+        self.fixed_point()  # the rest is checked there
+
+    def fixed_point(self) -> FixedPointConfig:
+        """Return the widest format."""
+        return FixedPointConfig(
+            bit_width=self.bit_width,
+            signed=self.signed,
+            rounding=self.rounding,
+            calibration_batches=self.calibration_batches,
+            gradient_scale=self.gradient_scale,
+        )
+
+
 class Scale(Enum):
     """The factor beside binary or ternary codes."""
 
@@ -176,4 +214,4 @@ class KHotConfig:
 
 
 NumberConfig = FixedPointConfig | KHotConfig  # of a layer's constants: scales, biases, slopes
-OutputConfig = FixedPointConfig | BinaryConfig
+OutputConfig = FixedPointConfig | LearnedOutputConfig | BinaryConfig

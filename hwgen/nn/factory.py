@@ -11,22 +11,30 @@ from hwgen.nn.config import (
     BinaryConfig,
     FixedPointConfig,
     KHotConfig,
+    LearnedOutputConfig,
     NumberConfig,
     OutputConfig,
     Scale,
 )
 from hwgen.nn.khot import KHotQuantizer
+from hwgen.nn.learned_output import LearnedOutputQuantizer
+from hwgen.nn.learned_width import LearnedWidthQuantizer
 from hwgen.nn.power_of_two import DenseShiftQuantizer, PowerOfTwoQuantizer, ShiftQuantizer
 from hwgen.nn.quantizer import FixedPointQuantizer, Quantizer
 from hwgen.nn.ternary import TernaryQuantizer
 from hwgen.nn.weight_config import (
     AdditiveConfig,
     DenseShiftConfig,
+    LearnedWidthConfig,
     PowerOfTwoConfig,
     ShiftConfig,
     TernaryConfig,
     WeightConfig,
 )
+
+# Weight quantizers that round the float weight itself: the others normalize it, or train something
+# else in its place.
+APPROXIMATING = (FixedPointQuantizer, LearnedWidthQuantizer, PowerOfTwoQuantizer, TernaryQuantizer)
 
 
 def weight_quantizer(config: WeightConfig, weight: Tensor) -> Quantizer:
@@ -47,6 +55,8 @@ def weight_quantizer(config: WeightConfig, weight: Tensor) -> Quantizer:
             return AdditiveQuantizer(config)
         case TernaryConfig():
             return TernaryQuantizer(config)
+        case LearnedWidthConfig():
+            return LearnedWidthQuantizer(config, weight.detach())
 
 
 def constant_quantizer(config: NumberConfig, channels: int) -> FixedPointQuantizer:
@@ -65,4 +75,13 @@ def output_quantizer(config: OutputConfig) -> FixedPointQuantizer | BinaryQuanti
                 "scale of the weights after it does the same"
             )
         return BinaryQuantizer(config)
+    if isinstance(config, LearnedOutputConfig):
+        return LearnedOutputQuantizer(config)
     return FixedPointQuantizer(config)
+
+
+def result_quantizer(
+    config: OutputConfig | None,
+) -> FixedPointQuantizer | BinaryQuantizer | None:
+    """Return the quantizer of a layer's result, None where it is left exact."""
+    return None if config is None else output_quantizer(config)

@@ -15,6 +15,7 @@ from torch import nn
 from hwgen.errors import ExportError
 from hwgen.nn.activations import Hardtanh, Identity, PReLU, ReLU, ReLU6, RPReLU, Sign
 from hwgen.nn.batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d
+from hwgen.nn.embedding import Embedding
 from hwgen.nn.encoders import Pixels, Thermometer
 from hwgen.nn.flow import (
     Flow,
@@ -29,6 +30,7 @@ from hwgen.nn.flow import (
     lower_quantizer,
     with_batch,
 )
+from hwgen.nn.gated import PrecisionGatedConv2d
 from hwgen.nn.layers import Conv1d, Conv2d, Linear, Weighted
 from hwgen.nn.onnx_writer import OnnxWriter
 from hwgen.nn.quantizer import Quantizer
@@ -44,6 +46,7 @@ from hwgen.nn.structure_lowering import (
     lower_thermometer,
     lower_upsample,
 )
+from hwgen.nn.table_lowering import lower_embedding, lower_gated
 from hwgen.nn.window import convolution_window
 
 
@@ -55,7 +58,7 @@ def lower_linear(layer: Linear, name: str, flow: Flow, writer: OnnxWriter) -> Fl
             f"{name}: expected input of shape (N, {layer.in_features}), got "
             f"{with_batch(flow.shape)}; set in_features, or put nn.Flatten before it"
         )
-    weight = constant(layer.weight_quantizer, layer.weight)
+    weight = constant(layer.weight_quantizer, layer.constants()[0])
     scale = np.ones(()) if layer.weight_quantizer.free_scale else weight.scale
     # Stored as (in, out), so that no Transpose is needed.
     values = (weight.codes * scale).T
@@ -84,7 +87,7 @@ def lower_convolution(layer: Conv1d | Conv2d, name: str, flow: Flow, writer: Onn
         )
     window = convolution_window(layer)
     shape = (layer.out_channels, *window.sizes(name, (flow.shape or ())[1:]))
-    weight = constant(layer.weight_quantizer, layer.weight)
+    weight = constant(layer.weight_quantizer, layer.constants()[0])
     scale = np.ones(()) if layer.weight_quantizer.free_scale else weight.scale
     quantized = writer.quantized_constant(
         layer.weight_quantizer, f"{name}.weight", weight.codes * scale, scale
@@ -121,9 +124,10 @@ def _lower_sums(layer: Weighted, name: str, flow: Flow, scale: Reals, writer: On
         flow = replace(flow, grid=Grid(flow.grid.frac + frac, flow.grid.bound))
     else:
         flow = replace(flow, quantized=None)
-    if layer.bias_quantizer is not None and layer.bias is not None:
+    values = layer.constants()[1]
+    if layer.bias_quantizer is not None and values is not None:
         named = (f"{name}.add_bias", f"{name}.bias")
-        bias = constant(layer.bias_quantizer, layer.bias)
+        bias = constant(layer.bias_quantizer, values)
         flow = apply_constant("Add", named, layer.bias_quantizer, bias, flow, writer)
         exact(name, flow.grid)
     return lower_output(layer.output_quantizer, name, flow, writer)
@@ -254,6 +258,7 @@ class Lowering:
 
 # In the order in which isinstance is asked: hwgen's classes derive from torch's.
 LOWERINGS = (
+    Lowering(PrecisionGatedConv2d, lower_gated),
     Lowering(Linear, lower_linear),
     Lowering(Conv1d, lower_convolution),
     Lowering(Conv2d, lower_convolution),
@@ -268,6 +273,7 @@ LOWERINGS = (
     Lowering(Pixels, lower_identity),
     Lowering(Identity, lower_identity),
     Lowering(Thermometer, lower_thermometer),
+    Lowering(Embedding, lower_embedding),
     Lowering(Add, lower_add, joins=True),
     Lowering(Cat, lower_cat, joins=True),
     Lowering(AvgPool2d, lower_average_pool),

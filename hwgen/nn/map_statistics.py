@@ -1,14 +1,69 @@
 """Batch statistics of maps (N, C, ...) and the line through them, in few passes over memory.
 
-`batchnorm.py` uses these for training on maps; PyTorch's var_mean over several axes takes ten times
-as long on a CPU, and autograd would keep and walk through every intermediate map.
+`batchnorm.py` and `folded_norm.py` train with these; PyTorch's var_mean over several axes takes ten
+times as long on a CPU, and autograd would keep and walk through every intermediate map.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+
+from hwgen.errors import NumericError
+
+
+@dataclass(frozen=True)
+class RunningStatistics:
+    """The buffers that follow the statistics of batches.
+
+    Parameters
+    ----------
+    mean, variance : one for each channel
+    batches : how many there were
+    momentum : share of the newest batch; None averages over all
+    """
+
+    mean: Tensor
+    variance: Tensor
+    batches: Tensor
+    momentum: float | None
+
+    def follow(self, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
+        """Return mean and biased variance of the batch `x`; move the buffers toward them.
+
+        Raises
+        ------
+        NumericError
+            when there is but one number a channel; `what` names the layer
+        """
+        count = x.numel() // len(self.mean)
+        if count < 2:
+            raise NumericError(f"{what}: a training batch needs at least 2 samples, got {count}")
+        if fused(x):
+            mean, variance = moments(x)
+        else:
+            variance, mean = torch.var_mean(x, dim=_all_but_channels(x), correction=0)
+        with torch.no_grad():
+            self.batches.add_(1)
+            share = 1 / float(self.batches) if self.momentum is None else self.momentum
+            unbiased = variance * (count / (count - 1))
+            self.mean.lerp_(mean, share)
+            self.variance.lerp_(unbiased, share)
+        return mean, variance
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """Return `x`, in float32 where autocast has made it a half: its statistics need that."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def fused(x: Tensor) -> bool:
+    """Say whether the kernels of this file are the fast way for `x`."""
+    # A compiler fuses the plain expressions by itself, and could not see into these kernels.
+    return x.dim() > 2 and not torch.compiler.is_compiling()
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:

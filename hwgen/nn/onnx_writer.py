@@ -48,6 +48,11 @@ class OnnxWriter:
         self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
+    def integers(self, name: str, values: Sequence[int]) -> str:
+        """Add an initializer of int64, as shapes are, and return its name."""
+        self.initializers.append(numpy_helper.from_array(np.asarray(values, dtype=np.int64), name))
+        return name
+
     def node(
         self,
         op_type: str,

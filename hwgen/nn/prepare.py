@@ -3,7 +3,8 @@
 torch.fx follows the model's forward. Every layer is replaced by the one of hwgen.nn with the same
 name; additions, concatenations and functional calls become layers; quantizers are put where the
 hardware needs integers: on the input, behind activations and pools, and behind a sum unless
-BatchNorm or an activation comes next. The float model stays as it is.
+BatchNorm or an activation comes next. A BatchNorm goes into the weights before it where the config
+of that layer says so. The float model stays as it is.
 
 Next: `calibrate(twin, batches)` for post-training quantization, or training as always.
 """
@@ -12,14 +13,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from torch import fx, nn
 
-from hwgen.errors import ExportError
+from hwgen.errors import ExportError, NumericError
 from hwgen.nn.activations import Identity
 from hwgen.nn.config import OutputConfig
-from hwgen.nn.layers import SIGNED_8
+from hwgen.nn.layers import SIGNED_8, Weighted
 from hwgen.nn.trace import trace_graph
 from hwgen.nn.twins import FUNCTIONS, METHODS, MODULES, PASSING, LayerConfig, Role, supported
 
@@ -51,7 +53,8 @@ def prepare(
     root, graph = trace_graph(copy.deepcopy(model))
     twin = fx.GraphModule(root, graph, type(model).__name__)
     _functions_to_modules(twin)
-    _replace_modules(twin, config or LayerConfig(), patterns)
+    configs = _Configs(config or LayerConfig(), patterns)
+    _replace_modules(twin, configs, _take_out_folded(twin, configs))
     _quantize_input(twin, input)
     twin.graph.lint()
     twin.recompile()
@@ -84,15 +87,57 @@ def _functions_to_modules(twin: fx.GraphModule) -> None:
         raise _refusal(problems)
 
 
-def _replace_modules(
-    twin: fx.GraphModule, config: LayerConfig, patterns: Mapping[str, LayerConfig]
-) -> None:
-    problems, used = [], set()
+@dataclass
+class _Configs:
+    """The config of each layer; `used` are the patterns that fitted one."""
+
+    default: LayerConfig
+    patterns: Mapping[str, LayerConfig]
+    used: set[str] = field(default_factory=set)
+
+    def of(self, name: str) -> LayerConfig:
+        pattern = next((p for p in self.patterns if fnmatchcase(name, p)), None)
+        if pattern is None:
+            return self.default
+        self.used.add(pattern)
+        return self.patterns[pattern]
+
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def _take_out_folded(twin: fx.GraphModule, configs: _Configs) -> dict[str, Norm]:
+    """Take every BatchNorm out of the graph that goes into the layer before it, named by that."""
+    calls = _calls(twin)
+    folded: dict[str, Norm] = {}
+    for name, nodes in calls.items():
+        layer = twin.get_submodule(name) if nodes[0] in twin.graph.nodes else None
+        if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d) or len(nodes) != 1:
+            continue
+        users = list(nodes[0].users)
+        if len(users) != 1 or users[0].op != "call_module" or not configs.of(name).fold_batchnorm:
+            continue
+        norm = twin.get_submodule(str(users[0].target))
+        once = len(calls[str(users[0].target)]) == 1
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and once:
+            folded[name] = norm
+            users[0].replace_all_uses_with(nodes[0])
+            twin.graph.erase_node(users[0])
+            twin.delete_submodule(str(users[0].target))
+    return folded
+
+
+def _calls(twin: fx.GraphModule) -> dict[str, list[fx.Node]]:
     calls: dict[str, list[fx.Node]] = {}
     for node in twin.graph.nodes:
         if node.op == "call_module":
             calls.setdefault(str(node.target), []).append(node)
-    for name, nodes in calls.items():
+    return calls
+
+
+def _replace_modules(twin: fx.GraphModule, configs: _Configs, folded: Mapping[str, Norm]) -> None:
+    problems = []
+    for name, nodes in _calls(twin).items():
         layer = twin.get_submodule(name)
         if isinstance(layer, PASSING):
             continue
@@ -100,12 +145,16 @@ def _replace_modules(
         if make is None:
             problems.append(f"{name}: expected a layer with a twin, got {type(layer).__name__}")
             continue
-        pattern = next((p for p in patterns if fnmatchcase(name, p)), None)
-        used.add(pattern)
-        chosen = config if pattern is None else patterns[pattern]
+        chosen = configs.of(name)
         quantize = make.role is Role.VALUE or any(_needs_integers(twin, node) for node in nodes)
-        _put(twin, name, make.build(layer, chosen, quantize))
-    unused = [pattern for pattern in patterns if pattern not in used]
+        made = make.build(layer, chosen, quantize)
+        if name in folded and isinstance(made, Weighted):
+            try:
+                made.fold(folded[name], chosen.bias)
+            except NumericError as error:
+                problems.append(f"{name}: {error}")
+        _put(twin, name, made)
+    unused = [pattern for pattern in configs.patterns if pattern not in configs.used]
     if unused:
         problems.append(f"patterns: expected each to fit a layer, got none for {', '.join(unused)}")
     if problems:

@@ -11,6 +11,7 @@ LSQ, arXiv 1902.08153.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ class FixedPointQuantizer(Quantizer):
                 "known; quantize activations per tensor"
             )
         self.config = config
-        self.bit_width, self.signed = config.bit_width, config.signed
+        self.signed = config.signed
         self.narrow = config.signed and config.code_range[0] == -config.code_range[1]
         self.cast = Cast.of(config, axis if config.per_channel else None)
         self.observing = False
@@ -103,6 +104,11 @@ class FixedPointQuantizer(Quantizer):
         # The same count for Python: asking the tensor would stop torch.compile and the GPU.
         self._seen = done
         self.register_load_state_dict_post_hook(_recount)  # type: ignore[no-untyped-call]
+
+    @property
+    def bit_width(self) -> int:  # type: ignore[override]  # of the config, it cannot be assigned
+        """Bits of a code."""
+        return self.config.bit_width
 
     @property
     def learned(self) -> Tensor:
@@ -136,13 +142,12 @@ class FixedPointQuantizer(Quantizer):
     @property
     def fixed_point(self) -> FixedPoint:
         """The number format in force."""
-        return FixedPoint(self.config.signed, self.config.bit_width, self.frac_bits)
+        return FixedPoint(self.config.signed, self.bit_width, self.frac_bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` on the fixed-point grid, with straight-through gradients."""
-        still_open = self._seen < self.config.calibration_batches
-        if self.observing or (self.training and still_open):
-            self.observe(x)
+        if self.observing or (self.training and self._seen < self.config.calibration_batches):
+            self._calibrate_on(x)
         self._require_calibration()
         if x.dtype not in (torch.float32, torch.float64):
             x = x.float()  # under autocast: half precision cannot hold the codes
@@ -150,6 +155,14 @@ class FixedPointQuantizer(Quantizer):
             x, self.learned, self._scale(x), self.cast, self.levels
         )
         return quantized
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _calibrate_on(self, x: Tensor) -> None:
+        # DistributedDataParallel hands buffers on, not our count of them: a process whose
+        # neighbour was calibrated before must not wait for ranges that nobody sends.
+        self._seen = max(self._seen, int(self.observed))
+        if self.observing or self._seen < self.config.calibration_batches:
+            self.observe(x)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def observe(self, x: Tensor) -> None:
@@ -167,9 +180,8 @@ class FixedPointQuantizer(Quantizer):
                     else magnitude.movedim(axis, 0).reshape(magnitude.shape[axis], -1).amax(1)
                 )
                 self.max_abs.copy_(torch.maximum(self.max_abs, largest))
-            if distributed.is_available() and distributed.is_initialized():
-                # Each process sees another part of the batch; all must choose the same point.
-                distributed.all_reduce(self.max_abs, distributed.ReduceOp.MAX)
+            # Each process sees another part of the batch; all must choose the same point.
+            reduce_in_group(self.max_abs, "MAX")
             fracs = [calibrated_frac(self.config, m) for m in self.max_abs.flatten().tolist()]
             self._place(torch.tensor(fracs))
             self._seen += 1
@@ -247,6 +259,12 @@ class FixedPointQuantizer(Quantizer):
                 "a quantizer is not calibrated, its binary point is unknown; run a training batch "
                 "through the model, or hwgen.nn.calibrate(model, batches), or give frac="
             )
+
+
+def reduce_in_group(x: Tensor, operation: Literal["MAX", "MIN", "SUM"]) -> None:
+    """Combine `x` in place with that of the other processes; alone, leave it as it is."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(x, getattr(distributed.ReduceOp, operation))
 
 
 def _recount(module: nn.Module, incompatible_keys: object) -> None:

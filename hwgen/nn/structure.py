@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hwgen.errors import NumericError
 from hwgen.nn.config import FixedPointConfig, OutputConfig
-from hwgen.nn.factory import output_quantizer
+from hwgen.nn.factory import result_quantizer
 from hwgen.nn.layers import SIGNED_8, quantize_output
 
 # 1/9 and the like to three digits or better; the binary point follows from the count.
@@ -33,7 +33,7 @@ class Add(nn.Module):
 
     def __init__(self, *, output: OutputConfig | None = SIGNED_8) -> None:
         super().__init__()
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the quantized sum."""
@@ -54,7 +54,7 @@ class Cat(nn.Module):
 
     def __init__(self, *, output: OutputConfig | None = SIGNED_8) -> None:
         super().__init__()
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, *parts: Tensor) -> Tensor:
         """Return the parts, joined on axis 1."""
@@ -92,7 +92,7 @@ class AvgPool2d(nn.AvgPool2d):
         output: OutputConfig | None = SIGNED_8,
     ) -> None:
         super().__init__(kernel_size, stride)
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -125,7 +125,7 @@ class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
                 f"AdaptiveAvgPool2d: output_size is {output_size}, expected 1; use AvgPool2d for "
                 "windows"
             )
-        self.output_quantizer = None if output is None else output_quantizer(output)
+        self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized averages."""

@@ -14,6 +14,7 @@ from torch import fx, nn
 from hwgen.nn.activations import Hardtanh, PReLU, ReLU, ReLU6, Sign
 from hwgen.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from hwgen.nn.config import BinaryConfig, NumberConfig, OutputConfig
+from hwgen.nn.embedding import Embedding
 from hwgen.nn.layers import BIAS_8, SIGNED_8, Conv1d, Conv2d, Linear, Weighted
 from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
 from hwgen.nn.weight_config import WeightConfig
@@ -25,17 +26,22 @@ class LayerConfig:
 
     Parameters
     ----------
-    weight : of Linear and convolutions
+    weight : of Linear and convolutions; of Embedding where it is one of the NumberConfigs
     bias : of them and of BatchNorm
     scale : of BatchNorm, and slopes
     output : of the result, where it has to be integer; unsigned behind ReLU and ReLU6, and with
         BinaryConfig the activation itself becomes Sign
+    exact : check sums in eval mode, as in `layers.py`; of Linear and convolutions
+    fold_batchnorm : put a BatchNorm that directly follows into the weights; of Linear and
+        convolutions
     """
 
     weight: WeightConfig = SIGNED_8
     bias: NumberConfig = BIAS_8
     scale: NumberConfig = SIGNED_8
     output: OutputConfig = SIGNED_8
+    exact: bool = False
+    fold_batchnorm: bool = False
 
 
 class Role(Enum):
@@ -71,6 +77,7 @@ def _linear(layer: nn.Linear, config: LayerConfig, output: OutputConfig | None) 
         weight=config.weight,
         bias_format=config.bias,
         output=output,
+        exact=config.exact,
     )
 
 
@@ -81,16 +88,17 @@ def _convolution(kind: type[Conv1d] | type[Conv2d]) -> Callable[..., nn.Module]:
         return kind(
             layer.in_channels,
             layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]  # one number an axis, as `kind` takes
-            layer.stride,  # type: ignore[arg-type]
-            layer.padding,  # type: ignore[arg-type]
-            layer.dilation,  # type: ignore[arg-type]
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            layer.dilation,
             layer.groups,
             layer.bias is not None,
             layer.padding_mode,
             weight=config.weight,
             bias_format=config.bias,
             output=output,
+            exact=config.exact,
         )
 
     return make
@@ -144,6 +152,11 @@ def _adaptive(
     return AdaptiveAvgPool2d(layer.output_size, output=output)  # type: ignore[arg-type]
 
 
+def _embedding(layer: nn.Embedding, config: LayerConfig, output: OutputConfig | None) -> nn.Module:
+    weight = config.weight if isinstance(config.weight, NumberConfig) else SIGNED_8
+    return Embedding(layer.num_embeddings, layer.embedding_dim, layer.padding_idx, weight=weight)
+
+
 def _add(layer: nn.Module, config: LayerConfig, output: OutputConfig | None) -> nn.Module:
     return Add(output=output)
 
@@ -164,6 +177,7 @@ MODULES: dict[type[nn.Module], Twin] = {
     nn.PReLU: Twin(Role.VALUE, True, _prelu),
     nn.AvgPool2d: Twin(Role.VALUE, False, _average),
     nn.AdaptiveAvgPool2d: Twin(Role.VALUE, False, _adaptive),
+    nn.Embedding: Twin(Role.VALUE, False, _embedding),
     Add: Twin(Role.SUM, False, _add),
     Cat: Twin(Role.VALUE, False, _cat),
 }

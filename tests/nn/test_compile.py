@@ -40,6 +40,11 @@ def compile_in_one_graph():
         hnn.FixedPointConfig(6, per_channel=True, learning=hnn.Learning.SCALE),
         hnn.KHotConfig(6),
         hnn.BinaryConfig(scale=hnn.Scale.FREE),
+        hnn.LearnedWidthConfig(4),
+        hnn.LearnedWidthConfig(4, hnn.Group.WEIGHT),
+        hnn.TernaryConfig(),
+        hnn.PowerOfTwoConfig(),
+        hnn.AdditiveConfig(),
     ],
     ids=str,
 )
@@ -50,8 +55,31 @@ def test_eval_is_one_graph_with_the_same_bits(weight, compile_in_one_graph):
         assert torch.equal(compile_in_one_graph(model)(x), model(x))
 
 
-def test_training_is_one_graph_with_the_same_gradients(compile_in_one_graph):
-    model, x = network(hnn.FixedPointConfig(6))
+def test_gates_tables_slopes_and_folded_norms_are_one_graph_too(compile_in_one_graph):
+    torch.manual_seed(0)
+    folded = hnn.Conv2d(3, 4, 1, bias=False)
+    folded.fold(nn.BatchNorm2d(4))
+    model = nn.Sequential(
+        hnn.Identity(output=hnn.FixedPointConfig(5)),
+        hnn.PrecisionGatedConv2d(2, 3, 3),
+        hnn.BatchNorm2d(3, scale=hnn.KHotConfig(5, k=1)),
+        hnn.RPReLU(3, slope=hnn.KHotConfig(5, k=1)),
+        folded,
+        hnn.Sign(),
+    )
+    x = torch.randn(8, 2, 4, 4)
+    table = nn.Sequential(hnn.Embedding(5, 3), hnn.Flatten(), hnn.Linear(6, 2))
+    tokens = torch.randint(0, 5, (7, 2))
+    for each, batch in ((model, x), (table, tokens)):
+        each(batch)
+        each.eval()
+        with torch.no_grad():
+            assert torch.equal(compile_in_one_graph(each)(batch), each(batch))
+
+
+@pytest.mark.parametrize("weight", [hnn.FixedPointConfig(6), hnn.LearnedWidthConfig(4)], ids=str)
+def test_training_is_one_graph_with_the_same_gradients(weight, compile_in_one_graph):
+    model, x = network(weight)
     gradients = []
     for run in (model, compile_in_one_graph(model)):
         model.zero_grad()

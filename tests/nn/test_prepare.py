@@ -241,6 +241,7 @@ def test_summary_shows_what_is_in_force(trained, batches):
         f"{zero:.0%}",
         "exact",
         "216",
+        str(216 * 128),  # 8 x 8 bits: 1.75 * 64 + 8 + 8
     ]
     assert cells["block.0"][2:4] == ["Ternary", "2"]
     output = f"u4.{twin.get_submodule('block.2').output_quantizer.frac_bits}"

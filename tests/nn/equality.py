@@ -1,0 +1,27 @@
+"""One model, three executions: PyTorch in eval mode, the file in qonnx, the imported graph."""
+
+import numpy as np
+import onnx
+import torch
+
+import hwgen.nn as hnn
+from hwgen import frontend
+
+from .qonnx_execution import execute
+
+
+def assert_equal_everywhere(model, x, folder):
+    """Every output is the same number in all three; return outputs, graph and file."""
+    path = hnn.export(model, x, folder / "model.onnx")
+    model.eval()
+    with torch.no_grad():
+        expected = model(x).numpy()
+    found = execute(path, x.numpy())
+    assert found.shape == expected.shape
+    assert (found == expected).all()
+    graph = frontend.load(path)
+    real = graph.dequantize(graph.evaluate(graph.inputs[0].quantize(x.numpy())))
+    assert real.shape == expected.shape
+    # A free scale is a float64 number in the graph and was rounded to float32 in the others.
+    assert (real.astype(np.float32) == expected).all()
+    return expected, graph, onnx.load(path)
