@@ -5,7 +5,7 @@ Operators promise them, synthesis measures them, a board holds the budget.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from hwgen.errors import MappingError
 
@@ -38,6 +38,9 @@ class Resources:
     bram36: float = 0
 
     def __post_init__(self) -> None:
+        # Searches make hundreds of thousands of these.
+        if self.lut >= 0 and self.ff >= 0 and self.dsp >= 0 and self.bram36 >= 0:
+            return
         for name, count in self.as_dict().items():
             if not count >= 0:
                 raise MappingError(f"Resources: {name} is {count}, expected zero or more")
@@ -63,11 +66,16 @@ class Resources:
 
     def as_dict(self) -> dict[str, float]:
         """Return the counts by the names used in board files and in the build manifest."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"lut": self.lut, "ff": self.ff, "dsp": self.dsp, "bram36": self.bram36}
 
     def fits(self, budget: Resources) -> bool:
         """Whether every count is within `budget`."""
-        return not self.exceeds(budget)
+        return (
+            self.lut <= budget.lut
+            and self.ff <= budget.ff
+            and self.dsp <= budget.dsp
+            and self.bram36 <= budget.bram36
+        )
 
     def exceeds(self, budget: Resources) -> list[str]:
         """Return one line for each resource of which there is not enough."""

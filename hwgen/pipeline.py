@@ -7,6 +7,7 @@ of them. `hwgen build` and `hwgen.build` run this list and nothing else.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,13 +18,13 @@ from hwgen.board import Board, load_board
 from hwgen.build.bench import write_bench
 from hwgen.build.driver import DriverInfo, FrameFormat, write_driver
 from hwgen.build.emit import EmittedDesign, ModelInfo, emit_verilog
-from hwgen.build.manifest import manifest_of
+from hwgen.build.manifest import folding_file, manifest_of
 from hwgen.build.reference import write_reference
 from hwgen.build.vivado import DesignInfo, write_vivado_project
 from hwgen.build_directory import staged_directory, write_manifest
 from hwgen.errors import HwgenError
 from hwgen.frontend import load
-from hwgen.ir import Graph, TensorType
+from hwgen.ir import Graph, Layout, TensorType
 from hwgen.mapping.folding import fold
 from hwgen.mapping.streams import connect_lanes, insert_fifos
 from hwgen.passes import PASSES, run_passes
@@ -113,7 +114,7 @@ def emit_hardware(build: Build) -> Build:
 
 
 def describe(build: Build) -> Build:
-    """The manifest."""
+    """The manifest, and the folding in a file of its own that can be edited and given back."""
     manifest = manifest_of(
         build.network, build.board, build.clock_mhz, build.model.name, build.sha256
     )
@@ -123,6 +124,8 @@ def describe(build: Build) -> Build:
     manifest["rtl"] = [f"rtl/{path.name}" for path in build.hardware.files]
     manifest["seed"] = build.options.seed
     write_manifest(build.out, manifest)
+    text = json.dumps(folding_file(build.network), indent=1) + "\n"
+    (build.out / "folding.json").write_text(text, encoding="utf-8")
     return replace(build, manifest=manifest)
 
 
@@ -146,9 +149,17 @@ def write_tool_flow(build: Build) -> Build:
     write_vivado_project(build.out, build.board, info, build.clock_mhz)
     driver = DriverInfo(
         top=design.top,
-        input=_frame_format(graph.inputs[0].type, graph.nodes[0].op.lanes[0], design.s_axis_bits),
+        input=_frame_format(
+            graph.inputs[0].type,
+            graph.nodes[0].op.lanes[0],
+            design.s_axis_bits,
+            graph.inputs[0].layout,
+        ),
         output=_frame_format(
-            graph.types[graph.outputs[0]], graph.nodes[-1].op.lanes[1], design.m_axis_bits
+            graph.types[graph.outputs[0]],
+            graph.nodes[-1].op.lanes[1],
+            design.m_axis_bits,
+            graph.output_layout,
         ),
         model_sha256=build.sha256,
     )
@@ -156,8 +167,10 @@ def write_tool_flow(build: Build) -> Build:
     return build
 
 
-def _frame_format(kind: TensorType, lanes: int, tdata_bits: int) -> FrameFormat:
-    return FrameFormat(kind.codes, kind.shape, lanes, tdata_bits)
+def _frame_format(
+    kind: TensorType, lanes: int, tdata_bits: int, layout: Layout | None
+) -> FrameFormat:
+    return FrameFormat(kind.codes, kind.shape, lanes, tdata_bits, layout)
 
 
 def write_report(build: Build) -> Build:

@@ -34,7 +34,7 @@ class LayerUnit(StreamComponent):
             name = f"{node.op.name}_{earlier + 1}" if earlier else node.op.name
             self.units.append((name, node.op.hardware(*graph.input_types(node))))
         first, last = self.units[0][1], self.units[-1][1]
-        super().__init__(first.i_codes, first.i_lanes, last.o_codes, last.o_lanes)
+        super().__init__(first.i_codes, first.i_lanes, last.o_codes, last.o_lanes, first.joined)
 
     def elaborate(self, platform: object) -> Module:
         """Chain the units."""
@@ -44,7 +44,8 @@ class LayerUnit(StreamComponent):
         for name, unit in chain:
             m.submodules[name] = unit
         units = [unit for _, unit in chain]
-        connect(m, flipped(self.i), units[0].i)
+        for outside, inside in zip(self.streams_in, units[0].streams_in, strict=True):
+            connect(m, flipped(outside), inside)
         for before, after in pairwise(units):
             connect(m, before.o, after.i)
         connect(m, units[-1].o, flipped(self.o))
@@ -52,16 +53,19 @@ class LayerUnit(StreamComponent):
 
 
 def check_lanes(graph: Graph) -> None:
-    """Check that every node takes the beats that the one before it gives.
+    """Check that every node takes the beats that those before it give.
 
     Raises
     ------
     MappingError : naming both nodes
     """
-    for before, after in pairwise(graph.nodes):
-        gives, takes = before.op.lanes[1], after.op.lanes[0]
-        if gives != takes:
-            raise MappingError(
-                f"{after.name}: takes {takes} codes a beat, {before.name} gives {gives}; "
-                "put convert_lanes between them"
-            )
+    lanes = {node.name: node.op.lanes for node in graph.nodes}
+    for node in graph.nodes:
+        for name in node.inputs:
+            takes = node.op.lanes[0]
+            gives = lanes[name][1] if name in lanes else graph.nodes[0].op.lanes[0]
+            if gives != takes:
+                raise MappingError(
+                    f"{node.name}: takes {takes} codes a beat, {name} gives {gives}; "
+                    "put convert_lanes between them"
+                )

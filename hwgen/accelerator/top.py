@@ -7,8 +7,10 @@ the host stops its DMA first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from amaranth import ClockDomain, DomainRenamer, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from hwgen.accelerator.layer import LayerUnit, check_lanes
@@ -20,6 +22,7 @@ from hwgen.rtl.axi.axi_stream import StreamInput, StreamOutput
 from hwgen.rtl.axi.counters import COUNTERS, FrameCounters
 from hwgen.rtl.names import free_name
 from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.stream.fork import Fork
 
 # Names of instances in the top module that no layer may take; its ports come on top.
 OWN_NAMES = frozenset(
@@ -35,7 +38,7 @@ def buildable_layers(graph: Graph) -> tuple[Layer, ...]:
 
     Raises
     ------
-    IRError, MappingError : when the graph is broken, no chain, or lanes of neighbours differ
+    IRError, MappingError : when the graph is broken, or the lanes of neighbours differ
     """
     verify(graph)
     check_lanes(graph)
@@ -47,13 +50,13 @@ class Accelerator(wiring.Component):
 
     Parameters
     ----------
-    graph : a chain; neighbours agree on the lanes of a beat
+    graph : from one input to one output; neighbours agree on the lanes of a beat
     model_sha256 : 32 bytes, readable by the host
     version : of hwgen, 'major.minor.patch'
 
     Raises
     ------
-    MappingError : when the graph is no chain or the lanes of neighbours differ
+    MappingError : when values lead nowhere or the lanes of neighbours differ
     """
 
     aclk: Signal
@@ -75,6 +78,12 @@ class Accelerator(wiring.Component):
         for group in self.groups:
             name = free_name(group.name, {*self.layers, *OWN_NAMES}, "layer")
             self.layers[name] = (group, self._unit(group))
+        # Instance names by the value whose stream they fork.
+        self.forks: dict[str, str] = {}
+        for value in (graph.inputs[0].name, *(group.gives for group in self.groups)):
+            if sum(group.reads.count(value) for group in self.groups) > 1:
+                taken = {*self.layers, *OWN_NAMES, *self.forks.values()}
+                self.forks[value] = free_name(f"{value}_fork", taken, "stream")
         first, last = graph.nodes[0], graph.nodes[-1]
         self.stream_input = StreamInput(graph.inputs[0].type, first.op.lanes[0])
         self.stream_output = StreamOutput(graph.types[last.name], last.op.lanes[1])
@@ -131,13 +140,14 @@ class Accelerator(wiring.Component):
     def _streams(self, m: Module) -> None:
         source, sink, pause = self.stream_input, self.stream_output, self.axi_lite.soft_reset
         m.submodules.stream_input = DATAPATH(source)
-        upstream = source.o
-        for name, (_, layer) in self.layers.items():
-            m.submodules[name] = DATAPATH(layer)
-            connect(m, upstream, layer.i)
-            upstream = layer.o
+        readers = {self.graph.inputs[0].name: self._readers(m, self.graph.inputs[0].name, source.o)}
+        for name, (layer, unit) in self.layers.items():
+            m.submodules[name] = DATAPATH(unit)
+            for value, port in zip(layer.reads, unit.streams_in, strict=True):
+                connect(m, next(readers[value]), port)
+            readers[layer.gives] = self._readers(m, layer.gives, unit.o)
         m.submodules.stream_output = DATAPATH(sink)
-        connect(m, upstream, sink.i)
+        connect(m, next(readers[self.graph.outputs[0]]), sink.i)
         m.d.comb += [
             source.tdata.eq(self.s_axis_tdata),
             source.tlast.eq(self.s_axis_tlast),
@@ -148,6 +158,20 @@ class Accelerator(wiring.Component):
             self.m_axis_tvalid.eq(sink.tvalid & ~pause),
             sink.tready.eq(self.m_axis_tready & ~pause),
         ]
+
+    def _readers(
+        self, m: Module, value: str, produced: stream.Interface
+    ) -> Iterator[stream.Interface]:
+        """Return a stream of `value` for each of its readers; a fork where there are several."""
+        readers = sum(group.reads.count(value) for group in self.groups)
+        if readers < 2:
+            return iter((produced,))
+        last = next((n for n in self.graph.nodes if n.name == value), None)
+        lanes = last.op.lanes[1] if last is not None else self.graph.nodes[0].op.lanes[0]
+        fork = Fork(self.graph.types[value].codes, lanes, readers)
+        m.submodules[self.forks[value]] = DATAPATH(fork)
+        connect(m, produced, fork.i)
+        return iter(fork.streams_out)
 
     def _counters(self, m: Module) -> None:
         registers, counters = self.axi_lite, FrameCounters()

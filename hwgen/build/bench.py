@@ -44,8 +44,8 @@ TESTS = (
     "reset_in_mid_frame",
     "soft_reset",
 )
-# Frames back to back until the interval is steady: each layer and each FIFO may hold a few.
-_RATE_FRAMES_MORE = 8
+# Where a frame is short, FIFOs hold several of them.
+_RATE_FRAMES_LEAST, _LONG_FRAME, _RATE_FRAMES_OF_LONG = 16, 1000, 8
 
 
 def write_bench(out: Path, graph: Graph, design: EmittedDesign, model_sha256: str) -> None:
@@ -82,7 +82,7 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
         "output": _port(out, graph.nodes[-1].op.lanes[1]),
         "interval_cycles": interval_cycles(graph),
         "latency_cycles": latency_cycles(graph),
-        "rate_frames": len(graph.nodes) + _RATE_FRAMES_MORE,
+        "rate_frames": rate_frames(graph),
         "registers": OFFSETS,
         "register_values": values,
         "control_soft_reset": CONTROL_SOFT_RESET,
@@ -93,6 +93,14 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
         ],
         "tests": list(bench_tests(graph)),
     }
+
+
+def rate_frames(graph: Graph) -> int:
+    """Return how many frames back to back show the interval: the first half fills the pipeline."""
+    interval = interval_cycles(graph)
+    on_the_way = -(-latency_cycles(graph) // interval)
+    least = _RATE_FRAMES_OF_LONG if interval > _LONG_FRAME else _RATE_FRAMES_LEAST
+    return max(4 * on_the_way, least)
 
 
 def layer_instances(graph: Graph) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hwgen.build.templates import check_identifier, render
 from hwgen.errors import ToolError
+from hwgen.ir import Layout
 from hwgen.numeric import CodeType
 from hwgen.rtl.axi.registers import IDENTITY, REGISTERS
 
@@ -23,15 +24,23 @@ class FrameFormat:
     Parameters
     ----------
     codes : the type of each code
-    shape : of one frame
+    shape : of one frame as it streams
     lanes : codes in a beat; divides the number of codes in a frame
     tdata_bits : width of TDATA, a multiple of 8
+    layout : how a frame of the model lies in the stream; None where it is shaped as it streams
     """
 
     codes: CodeType
     shape: tuple[int, ...]
     lanes: int
     tdata_bits: int
+    layout: Layout | None = None
+
+    @property
+    def streamed(self) -> Layout:
+        """The layout; where none is needed, one that changes nothing."""
+        size = math.prod(self.shape)
+        return self.layout or Layout(self.shape, (size,), (0,))
 
     def __post_init__(self) -> None:
         size = math.prod(self.shape)

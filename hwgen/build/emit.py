@@ -145,14 +145,15 @@ class _ModuleNames:
 def _describe(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> list[str]:
     """Return the purpose of the module at `path` and the header lines about it."""
     if len(path) == 1:
-        chain = " -> ".join(accelerator.layers)
         source = graph.inputs[0]
         return [
             "accelerator between s_axis and m_axis, registers at s_axil",
-            f"Layers: {chain}",
+            *_layer_lines(accelerator),
             f"Input:  {source.type}, from {comment_text(source.source)}",
             f"Output: {graph.types[graph.outputs[0]]}",
         ]
+    if path[1] in accelerator.forks.values():
+        return [f"one stream to several readers: {path[1]}"]
     if path[1] not in accelerator.layers:
         return [_OWN_PURPOSES[path[1]]]
     layer, _ = accelerator.layers[path[1]]
@@ -178,14 +179,26 @@ def _uses_dsp(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> 
 
 
 def _node_lines(graph: Graph, node: Node) -> list[str]:
-    (before,), after = graph.input_types(node), graph.types[node.name]
+    after = graph.types[node.name]
     i_lanes, o_lanes = node.op.lanes
-    i_bits, o_bits = i_lanes * before.codes.width, o_lanes * after.codes.width
     folding = ""
     if isinstance(node.op, MatVec):
         folding = f", pe {node.op.pe}, simd {node.op.simd}, kernel {node.op.kernel.value}"
     return [
         f"Node {node.name}: {node.op.name}{folding}, from {comment_text(node.source)}",
-        f"  in:  {before}, {i_lanes} a beat of {i_bits} bits",
-        f"  out: {after}, {o_lanes} a beat of {o_bits} bits",
+        *(
+            f"  in:  {before}, {i_lanes} a beat of {i_lanes * before.codes.width} bits"
+            for before in graph.input_types(node)
+        ),
+        f"  out: {after}, {o_lanes} a beat of {o_lanes * after.codes.width} bits",
+    ]
+
+
+def _layer_lines(accelerator: Accelerator) -> list[str]:
+    """Return the header's lines about layers: a chain in one line, else who reads whom."""
+    if not accelerator.forks:
+        return [f"Layers: {' -> '.join(accelerator.layers)}"]
+    return ["Layers, each with the values it reads and gives:"] + [
+        f"  {name}: {', '.join(layer.reads)} -> {layer.gives}"
+        for name, (layer, _) in accelerator.layers.items()
     ]

@@ -83,3 +83,18 @@ module _hwgen_equal_widths_negation (A, Y);
   endgenerate
   assign Y = -a;
 endmodule
+
+(* techmap_celltype = "$shr" *)
+module _hwgen_equal_widths_shift (A, B, Y);
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter B_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  wire _TECHMAP_FAIL_ = A_SIGNED != 0 || B_SIGNED != 0 || A_WIDTH >= Y_WIDTH;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] a = A;
+  assign Y = a >> B;
+endmodule

@@ -11,8 +11,8 @@ from hwgen import __version__
 from hwgen.board import Board
 from hwgen.cost import Resources
 from hwgen.ir import Graph, Node
-from hwgen.mapping.folding import folding_of
 from hwgen.mapping.layers import Layer, group_layers
+from hwgen.mapping.menus import folding_of
 from hwgen.mapping.timing import interval_cycles, latency_cycles
 
 # The AXI4-Lite block and the two stream adapters, measured on small designs.
@@ -37,6 +37,7 @@ def manifest_of(
         "interval_cycles": interval,
         "latency_cycles": latency_cycles(graph),
         "throughput_fps": clock_mhz * 1e6 / interval,
+        "bottleneck": _bottleneck(graph, layers, interval),
         "input": {
             "shape": list(source.type.shape),
             "codes": str(source.type.codes),
@@ -76,6 +77,19 @@ def _cycles(graph: Graph, node: Node) -> int:
     return node.op.schedule(*graph.input_types(node)).interval_cycles
 
 
+def _bottleneck(graph: Graph, layers: tuple[Layer, ...], interval: int) -> dict[str, object]:
+    """Return the layer that sets the frame rate, and how busy it is then."""
+    slowest = max(layers, key=lambda layer: layer.schedule(graph).interval_cycles)
+    cycles = slowest.schedule(graph).interval_cycles
+    return {"layer": slowest.name, "cycles": cycles, "utilization": cycles / interval}
+
+
+def folding_file(graph: Graph) -> dict[str, dict[str, int | str]]:
+    """Return the folding of every layer, in the form that `--folding` reads."""
+    layers = (layer for layer in group_layers(graph) if not layer.is_plumbing)
+    return {layer.name: folding_of(layer.nodes[0].op) for layer in layers}
+
+
 def _layer(graph: Graph, layer: Layer) -> dict[str, object]:
     head = layer.nodes[0]
     folding = folding_of(head.op)
@@ -84,10 +98,11 @@ def _layer(graph: Graph, layer: Layer) -> dict[str, object]:
         "op": " + ".join(node.op.name for node in layer.nodes),
         "source": ", ".join(node.source for node in layer.nodes if node.source),
         "kernel": folding.get("kernel", head.op.name),
-        "pe": folding["pe"],
-        "simd": folding.get("simd", folding["pe"]),
+        "pe": folding.get("pe", head.op.lanes[1]),
+        "simd": folding.get("simd", head.op.lanes[0]),
+        "folding": folding,
         "cycles": max(_cycles(graph, node) for node in layer.nodes),
-        "input": str(graph.input_types(head)[0]),
+        "input": ", ".join(map(str, graph.input_types(head))),
         "accumulator": str(graph.types[head.name]),
         "output": str(graph.types[layer.nodes[-1].name]),
         "memory_bits": sum(n.op.memory_bits(*graph.input_types(n)) for n in layer.nodes),

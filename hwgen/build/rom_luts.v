@@ -73,3 +73,35 @@ module _hwgen_small_rom (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_C
       assign RD_DATA = word;
   endgenerate
 endmodule
+
+// A constant indexed by six bits is one LUT6 too.
+//
+// Left to abc the same comes out, but only after a minute for a thousand of them. Techmap for
+// yosys' $shr of a constant of at most 64 bits, of which the lowest bit is used.
+
+(* techmap_celltype = "$shr" *)
+module _hwgen_lookup (A, B, Y);
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter B_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  parameter _TECHMAP_CONSTMSK_A_ = 1'b0;
+  parameter _TECHMAP_CONSTVAL_A_ = 1'b0;
+
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+
+  // With fewer bits there is room for what follows: that is left to abc.
+  wire _TECHMAP_FAIL_ = Y_WIDTH != 1 || B_WIDTH != 6 || A_WIDTH > 64
+    || A_SIGNED != 0 || B_SIGNED != 0 || ~&_TECHMAP_CONSTMSK_A_;
+
+  localparam [63:0] TABLE = _TECHMAP_CONSTVAL_A_;
+  wire [5:0] index = B;
+  LUT6 #(.INIT(TABLE)) lut (
+    .I0(index[0]), .I1(index[1]), .I2(index[2]),
+    .I3(index[3]), .I4(index[4]), .I5(index[5]),
+    .O(Y[0])
+  );
+endmodule

@@ -3,14 +3,14 @@
 Without them each tool draws its own line between block RAM and LUTs, and between DSPs and LUTs,
 and the predicted resources mean little.
 
-Source: AMD UG901, synthesis attributes ROM_STYLE and USE_DSP; yosys reads the same.
+Source: AMD UG901, synthesis attributes ROM_STYLE, RAM_STYLE and USE_DSP; yosys reads the same.
 """
 
 from __future__ import annotations
 
 import re
 
-from hwgen.rtl.memory import memory_style
+from hwgen.rtl.memory import memory_style, ram_style
 
 _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];$", re.MULTILINE)
 
@@ -26,7 +26,10 @@ def with_attributes(module: str, uses_dsp: bool) -> str:
     def styled(match: re.Match[str]) -> str:
         high, name, last = match.groups()
         if re.search(rf"^\s+{name}\[.*\] <= ", module, re.MULTILINE):
-            return match.group(0)  # written: a FIFO or the kept vector, left to the tool
+            if re.search(rf"^  assign .* = {name}\[", module, re.MULTILINE):
+                return match.group(0)  # written and read without a register: LUTs, nothing else
+            style = ram_style(int(last) + 1, int(high or 0) + 1)
+            return f'  (* ram_style = "{style}" *)\n{match.group(0)}'
         # Small ones need no word: every tool builds them from LUTs, and yosys knows no other name
         # for that than the one it gives LUT RAM, which a ROM is not.
         if memory_style(int(last) + 1, int(high or 0) + 1) == "distributed":

@@ -29,7 +29,7 @@ from hwgen.cost import Resources
 from hwgen.errors import ToolError
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 4
+_FLOW_REVISION = 5
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 

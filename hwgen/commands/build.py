@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwgen.errors import MappingError
+from hwgen.mapping.menus import FIELDS
 from hwgen.pipeline import BuildOptions, Folding, build_directory
 
 
@@ -29,7 +30,7 @@ def build_model(
     board : name of a board, or the path of a board file
     target_fps : frames a second to reach; None builds the fastest design that fits
     clock_mhz : None takes the board's default
-    folding : JSON file with pe, simd and kernel by layer name
+    folding : JSON file by layer name, as a build leaves one in `folding.json`
     progress : called with a stage's name, its number and their count
 
     Raises
@@ -56,11 +57,11 @@ def read_folding(path: Path) -> Folding:
     except (OSError, ValueError) as error:
         raise MappingError(f"{path}: cannot be read as JSON: {error}") from error
     shaped = isinstance(table, dict) and all(
-        isinstance(row, dict) and set(row) <= {"pe", "simd", "kernel"} for row in table.values()
+        isinstance(row, dict) and set(row) <= {*FIELDS, "kernel"} for row in table.values()
     )
     if not shaped:
         raise MappingError(
-            f'{path}: expected {{"LAYER": {{"pe": 4, "simd": 8, "kernel": "mac"}}}}, '
-            "with any of the three keys for each layer"
+            f'{path}: expected {{"LAYER": {{"pe": 4, "simd": 8, "kernel": "mac"}}}}, with any of '
+            f"the keys {', '.join(FIELDS)}, kernel for each layer, as in a build's folding.json"
         )
     return dict(table)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwgen.rtl.stream.component import StreamComponent
 
 Codes = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,18 @@ class Op(ABC):
     @abstractmethod
     def schedule(self, *inputs: TensorType) -> Schedule:
         """Return which cycles of a frame take and give a beat."""
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """Cycles of a frame as in `schedule`; fast: the folding search asks for every choice."""
+        return self.schedule(*inputs).interval_cycles
+
+    def foldings(self, *inputs: TensorType) -> tuple[Op, ...]:
+        """Return this operator with every width of beats that fits `inputs`, the narrowest first.
+
+        Nothing but the fields that choose beats differs (`pe`, `simd`, `taps`, `pixels`); an
+        operator without such fields returns itself.
+        """
+        return (self,)
 
     @abstractmethod
     def resources(self, *inputs: TensorType) -> Resources:
@@ -128,6 +141,9 @@ def expect(condition: bool, message: str) -> None:
 
 def frozen_codes(array: npt.ArrayLike, ndim: int, what: str) -> Codes:
     """Return `array` as read-only int64 with `ndim` axes: parameters never change."""
+    if isinstance(array, np.ndarray) and array.dtype == np.int64 and not array.flags.writeable:
+        if array.ndim == ndim and array.base is None:
+            return array  # frozen before: operators that differ in their folding share it
     codes = np.array(array)
     if codes.size and not np.issubdtype(codes.dtype, np.integer):
         raise IRError(f"{what}: dtype is {codes.dtype}, expected integers")
@@ -136,3 +152,16 @@ def frozen_codes(array: npt.ArrayLike, ndim: int, what: str) -> Codes:
         raise IRError(f"{what}: {codes.ndim} axes {codes.shape}, expected {ndim}")
     codes.setflags(write=False)
     return codes
+
+
+class Same(Generic[T]):
+    """A key that equals another only when both hold the same object; keeps that object alive."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

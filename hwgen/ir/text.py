@@ -25,6 +25,7 @@ import numpy as np
 
 from hwgen.errors import HwgenError, IRError
 from hwgen.ir.graph import Graph, Input, Node
+from hwgen.ir.layout import Layout
 from hwgen.ir.op import Op
 from hwgen.ir.tensor_type import TensorType
 from hwgen.ir.text_values import Arrays, Reader, write_value
@@ -45,7 +46,7 @@ def print_graph(graph: Graph) -> str:
         lines.append(_input_line(source, arrays))
     for node in graph.nodes:
         lines.append(_node_line(node, graph.types[node.name], arrays))
-    lines.append(f"output {', '.join(f'%{name}' for name in graph.outputs)}")
+    lines.append(_output_line(graph))
     for name, array in arrays.items():
         lines += ["", f"@{name} {list(array.shape)}", *_rows(array)]
     return "\n".join(lines) + "\n"
@@ -55,7 +56,15 @@ def _input_line(source: Input, arrays: Arrays) -> str:
     keys = [(key, getattr(source, key)) for key in INPUT_FIELDS]
     if source.type.channel_codes is not None:
         keys.append(("channel_codes", source.type.channel_codes))
+    if source.layout is not None:
+        keys.append(("layout", source.layout))
     return _line(source.name, source.type, source.scale, "input", keys, source.source, arrays)
+
+
+def _output_line(graph: Graph) -> str:
+    names = ", ".join(f"%{name}" for name in graph.outputs)
+    layout = graph.output_layout
+    return f"output {names}" + (f" layout={write_value(layout, '', {})}" if layout else "")
 
 
 def _node_line(node: Node, kind: TensorType, arrays: Arrays) -> str:
@@ -115,7 +124,8 @@ def parse_graph(text: str, operators: Mapping[str, type[Op]]) -> Graph:
     if parser.name is None or not parser.outputs:
         missing = "graph NAME" if parser.name is None else "output %NAME"
         raise IRError(f"line {len(numbered)}: expected a line `{missing}`, got the end of the text")
-    return Graph(parser.name, tuple(parser.inputs), tuple(parser.nodes), parser.outputs)
+    inputs, nodes = tuple(parser.inputs), tuple(parser.nodes)
+    return Graph(parser.name, inputs, nodes, parser.outputs, parser.output_layout)
 
 
 def _read_arrays(body: list[tuple[int, str]]) -> dict[str, tuple[tuple[int, ...], list[str]]]:
@@ -147,6 +157,7 @@ class _Parser:
         self.inputs: list[Input] = []
         self.nodes: list[Node] = []
         self.outputs: tuple[str, ...] = ()
+        self.output_layout: Layout | None = None
         self.types: dict[str, TensorType] = {}
 
     def read(self, reader: Reader) -> None:
@@ -157,6 +168,8 @@ class _Parser:
             self.outputs = tuple(reader.separated(reader.reference))
             for name in self.outputs:
                 self._known(name)
+            if reader.peek() == "layout":
+                self.output_layout = reader.keys({"layout": Layout})["layout"]
         elif reader.take("%"):
             self._value(reader)
         else:
@@ -200,7 +213,7 @@ class _Parser:
         hints: dict[str, object] = {key: get_type_hints(Input)[key] for key in INPUT_FIELDS}
         if len(scale) != 1:
             raise IRError(f"an input has one scale, got {len(scale)}")
-        optional = {"channel_codes": tuple[CodeType, ...]}
+        optional = {"channel_codes": tuple[CodeType, ...], "layout": Layout}
         keys = reader.keys(hints, optional)
         channel_codes = keys.pop("channel_codes", None)
         kind = TensorType(kind.shape, kind.codes, channel_codes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hwgen.errors import IRError
 from hwgen.ir.graph import IDENTIFIER, Graph
 
@@ -36,3 +38,9 @@ def verify(graph: Graph) -> None:
     for name in graph.outputs:
         if name not in types:
             raise IRError(f"output {name!r} is computed by no node")
+    layouts = [(source.name, source.layout) for source in graph.inputs]
+    for name, layout in (*layouts, (graph.outputs[0], graph.output_layout)):
+        if layout is not None and math.prod(layout.model) != types[name].size:
+            raise IRError(
+                f"{name}: frames of the model are {layout.model}, expected {types[name].size} codes"
+            )

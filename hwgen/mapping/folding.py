@@ -1,46 +1,28 @@
-"""Choose kernel, pe and simd of every layer: the cheapest that is fast enough for the board.
+"""Choose kernel and folding of every layer: the cheapest that is fast enough, or the fastest.
 
-Layers share nothing but the budget, so for a given interval each layer's cheapest choice is the
-network's; the fastest interval that fits is found by bisection over the intervals that exist.
+Layers share nothing but the budget. For a given interval each layer's cheapest choice is the
+network's where that fits the board; where it does not, an integer program trades one resource for
+another. The fastest interval that fits is found by bisection over the intervals that exist: what
+fits at one fits at every longer one. Last, neighbours settle on beats (`neighbours.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from hwgen.board import Board
 from hwgen.cost import Resources
 from hwgen.errors import MappingError
-from hwgen.ir import Graph, Node, Op, TensorType
+from hwgen.ir import Graph
+from hwgen.mapping.budget import cheapest_within
 from hwgen.mapping.layers import Layer, group_layers
-from hwgen.ops.matvec import Kernel, MatVec, divisors
-from hwgen.rtl.dot import KERNELS
+from hwgen.mapping.menus import Choice, Folding, menu_of
+from hwgen.mapping.neighbours import Neighbourhood
 
 # A device filled beyond that rarely meets timing; AXI, DMA and the host's part are in the rest.
 USABLE = 0.7
 
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to build a layer."""
-
-    nodes: tuple[Node, ...]
-    interval_cycles: int
-    resources: Resources
-    price: float
-
-    @property
-    def folding(self) -> dict[str, int | str]:
-        """What a folding file says of it."""
-        return folding_of(self.nodes[0].op)
-
-
-def folding_of(op: Op) -> dict[str, int | str]:
-    """Return the folding of an operator as plain words and numbers."""
-    if isinstance(op, MatVec):
-        return {"pe": op.pe, "simd": op.simd, "kernel": op.kernel.value}
-    return {"pe": op.lanes[1]}
+Menus = list[list[Choice]]
 
 
 def fold(
@@ -48,7 +30,7 @@ def fold(
     board: Board,
     clock_mhz: float,
     target_fps: float | None = None,
-    fixed: Mapping[str, Mapping[str, int | str]] | None = None,
+    fixed: Mapping[str, Folding] | None = None,
 ) -> Graph:
     """Return `graph` with every layer folded.
 
@@ -64,104 +46,95 @@ def fold(
     layers = group_layers(graph)
     menus = _menus(graph, layers, board, fixed or {})
     if target_fps is None:
-        chosen = _fastest(menus, board)
+        chosen = _fastest(graph, menus, board)
     else:
-        chosen = _cheapest(menus, _limit(menus, clock_mhz, target_fps))
-    used = sum((choice.resources for choice in chosen), Resources())
-    problems = used.exceeds(board.resources)
-    if problems:
-        raise MappingError(_does_not_fit(graph, board, chosen, problems, target_fps, clock_mhz))
-    return graph.with_nodes(tuple(node for choice in chosen for node in choice.nodes))
+        chosen = _reaching(graph, menus, board, clock_mhz, target_fps)
+    chosen = _settled(graph, layers, menus, chosen, board)
+    done = {node.name: node for choice in chosen for node in choice.nodes}
+    return graph.with_nodes(tuple(done[node.name] for node in graph.nodes))
 
 
 def _menus(
-    graph: Graph,
-    layers: tuple[Layer, ...],
-    board: Board,
-    fixed: Mapping[str, Mapping[str, int | str]],
-) -> list[list[Choice]]:
+    graph: Graph, layers: tuple[Layer, ...], board: Board, fixed: Mapping[str, Folding]
+) -> Menus:
     unknown = set(fixed) - {layer.name for layer in layers}
     if unknown:
         names = ", ".join(layer.name for layer in layers)
         raise MappingError(f"folding: no layer {', '.join(sorted(unknown))}; there are {names}")
-    menus = []
+    problems, menus = [], []
     for layer in layers:
-        menu = [_choice(graph, nodes, board) for nodes in _foldings(graph, layer)]
-        wanted = fixed.get(layer.name)
-        if wanted is not None:
-            matching = [c for c in menu if all(c.folding.get(k) == v for k, v in wanted.items())]
-            if not matching:
-                raise MappingError(_impossible_folding(layer, dict(wanted), menu))
-            menu = matching
-        menus.append(menu)
+        try:
+            menus.append(menu_of(graph, layer, board, fixed.get(layer.name)))
+        except MappingError as error:
+            problems.append(str(error))
+    if problems:
+        raise MappingError("; ".join(problems))
     return menus
 
 
-def _foldings(graph: Graph, layer: Layer) -> list[tuple[Node, ...]]:
-    """Return every way to fold `layer`; the functions after a matvec take its pe as lanes."""
-    first = layer.nodes[0]
-    (x,) = graph.input_types(first)
-    heads: list[Op] = []
-    if isinstance(first.op, MatVec):
-        rows, columns = first.op.weights.shape
-        heads = [
-            replace(first.op, pe=pe, simd=simd, kernel=kernel)
-            for kernel in usable_kernels(first.op, x)
-            for pe in divisors(rows)
-            for simd in divisors(columns)
-        ]
-    else:
-        heads = [replace(first.op, pe=pe) for pe in divisors(x.channels)]  # type: ignore[call-arg]
-    return [
-        (
-            replace(first, op=head),
-            *(replace(n, op=replace(n.op, pe=head.lanes[1])) for n in layer.nodes[1:]),  # type: ignore[call-arg]
-        )
-        for head in heads
-    ]
+def cheapest(menus: Menus, limit: int, budget: Resources) -> list[Choice] | None:
+    """Return the cheapest choices of at most `limit` cycles that fit `budget`; None: none do."""
+    fast = [[c for c in menu if c.interval_cycles <= limit] for menu in menus]
+    if not all(fast):
+        return None
+    best = [min(menu, key=lambda c: (c.price, c.interval_cycles)) for menu in fast]
+    if _used(best).fits(budget):
+        return best
+    return cheapest_within(fast, budget)
 
 
-def usable_kernels(op: MatVec, x: TensorType) -> list[Kernel]:
-    """Return the kernels that accept the weights and inputs."""
-    return [k for k in Kernel if not KERNELS[k.value].rejects(op.weights, x.codes)]
+def _settled(
+    graph: Graph, layers: tuple[Layer, ...], menus: Menus, chosen: list[Choice], board: Board
+) -> list[Choice]:
+    """Return the choices after neighbours have come to terms, none slower than the slowest."""
+    limit = max(choice.interval_cycles for choice in chosen)
+    fast = [[c for c in menu if c.interval_cycles <= limit] for menu in menus]
+    # What is over the usable part already may not grow further.
+    budget = board.resources * USABLE
+    if not _used(chosen).fits(budget):
+        budget = board.resources
+    return Neighbourhood(graph, layers, fast, board).settle(chosen, budget)
 
 
-def _choice(graph: Graph, nodes: tuple[Node, ...], board: Board) -> Choice:
-    types = graph.types
-    interval, used = 1, Resources()
-    for node in nodes:
-        kinds = tuple(types[name] for name in node.inputs)
-        interval = max(interval, node.op.schedule(*kinds).interval_cycles)
-        used = used + node.op.estimate(*kinds)
-    return Choice(nodes, interval, used, _price(used, board) * _factor(nodes[0].op))
+def _used(chosen: list[Choice]) -> Resources:
+    return sum((choice.resources for choice in chosen), Resources())
 
 
-def _factor(op: Op) -> float:
-    return KERNELS[op.kernel.value].price_factor if isinstance(op, MatVec) else 1.0
-
-
-def _price(used: Resources, board: Board) -> float:
-    """Return the share of the device used up; the scarcest resource counts most."""
-    shares = used.utilization(board.resources)
-    return sum(shares.values()) + max(shares.values())
-
-
-def _cheapest(menus: list[list[Choice]], limit: int) -> list[Choice]:
-    """Return each layer's cheapest choice within `limit` cycles; ties go to the faster one."""
-    return [
-        min(
-            (c for c in menu if c.interval_cycles <= limit),
-            key=lambda c: (c.price, c.interval_cycles),
-        )
-        for menu in menus
-    ]
-
-
-def _best_interval(menus: list[list[Choice]]) -> int:
+def _best_interval(menus: Menus) -> int:
     return max(min(c.interval_cycles for c in menu) for menu in menus)
 
 
-def _limit(menus: list[list[Choice]], clock_mhz: float, target_fps: float) -> int:
+def _search(menus: Menus, budget: Resources) -> list[Choice] | None:
+    """Return the choices of the shortest interval whose design fits `budget`; None: none fits."""
+    best = _best_interval(menus)
+    limits = sorted({max(c.interval_cycles, best) for menu in menus for c in menu})
+    low, high = 0, len(limits) - 1
+    found = None
+    while low <= high:
+        middle = (low + high) // 2
+        chosen = cheapest(menus, limits[middle], budget)
+        if chosen is None:
+            low = middle + 1
+        else:
+            found, high = chosen, middle - 1
+    return found
+
+
+def _fastest(graph: Graph, menus: Menus, board: Board) -> list[Choice]:
+    """Return the fastest design on the usable part of the board, else the smallest on all of it."""
+    found = _search(menus, board.resources * USABLE) or _search(menus, board.resources)
+    if found is None:
+        smallest = [min(menu, key=lambda c: (c.price, c.interval_cycles)) for menu in menus]
+        interval = max(choice.interval_cycles for choice in smallest)
+        aim = f"the smallest design ({interval} cycles a frame)"
+        raise MappingError(_does_not_fit(graph, board, smallest, aim))
+    return found
+
+
+def _reaching(
+    graph: Graph, menus: Menus, board: Board, clock_mhz: float, target_fps: float
+) -> list[Choice]:
+    """Return the cheapest design that reaches the target."""
     limit = int(clock_mhz * 1e6 / target_fps)
     best = _best_interval(menus)
     if limit < best:
@@ -172,57 +145,38 @@ def _limit(menus: list[list[Choice]], clock_mhz: float, target_fps: float) -> in
             f"{clock_mhz * 1e6 / best:.0f} frames/s can be reached: lower --target-fps or raise "
             f"--clock"
         )
-    return limit
+    found = cheapest(menus, limit, board.resources)
+    if found is None:
+        fast = [[c for c in menu if c.interval_cycles <= limit] for menu in menus]
+        smallest = [min(menu, key=lambda c: (c.price, c.interval_cycles)) for menu in fast]
+        interval = max(choice.interval_cycles for choice in smallest)
+        aim = f"{target_fps:g} frames/s at {clock_mhz:g} MHz ({interval} cycles a frame)"
+        reachable = _search(menus, board.resources)
+        raise MappingError(
+            _does_not_fit(graph, board, smallest, aim) + _reachable(reachable, clock_mhz)
+        )
+    return found
 
 
-def _fits(chosen: list[Choice], board: Board) -> bool:
-    used = sum((choice.resources for choice in chosen), Resources())
-    return used.fits(board.resources * USABLE)
-
-
-def _fastest(menus: list[list[Choice]], board: Board) -> list[Choice]:
-    """Return the choices of the shortest interval whose cheapest design fits."""
-    best = _best_interval(menus)
-    limits = sorted({max(c.interval_cycles, best) for menu in menus for c in menu})
-    low, high = 0, len(limits) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if _fits(_cheapest(menus, limits[middle]), board):
-            high = middle
-        else:
-            low = middle + 1
-    return _cheapest(menus, limits[low])
-
-
-def _impossible_folding(layer: Layer, wanted: dict[str, int | str], menu: list[Choice]) -> str:
-    valid = {
-        key: sorted({c.folding[key] for c in menu}, key=lambda v: (isinstance(v, str), v))
-        for key in menu[0].folding
-    }
-    choices = "; ".join(f"{key} one of {values}" for key, values in valid.items())
-    return f"folding of {layer.name}: {wanted} is not possible; choose {choices}"
-
-
-def _does_not_fit(
-    graph: Graph,
-    board: Board,
-    chosen: list[Choice],
-    problems: list[str],
-    target_fps: float | None,
-    clock_mhz: float,
-) -> str:
-    interval = max(choice.interval_cycles for choice in chosen)
-    aim = (
-        f"{target_fps:g} frames/s at {clock_mhz:g} MHz ({interval} cycles a frame)"
-        if target_fps is not None
-        else f"the smallest design ({interval} cycles a frame)"
+def _reachable(found: list[Choice] | None, clock_mhz: float) -> str:
+    if found is None:
+        return "; no folding fits at any frame rate"
+    slowest = max(found, key=lambda c: c.interval_cycles)
+    fps = clock_mhz * 1e6 / slowest.interval_cycles
+    return (
+        f"; at most {fps:.0f} frames/s fit, limited by {slowest.nodes[0].name} "
+        f"({slowest.interval_cycles} cycles a frame)"
     )
+
+
+def _does_not_fit(graph: Graph, board: Board, chosen: list[Choice], aim: str) -> str:
+    problems = "; ".join(_used(chosen).exceeds(board.resources)) or "no mix of resources fits"
     layers = ", ".join(
         f"{c.nodes[0].name}: {c.resources.lut:.0f} LUT, {c.resources.dsp:.0f} DSP, "
         f"{c.resources.bram36:g} BRAM36"
         for c in chosen
     )
     return (
-        f"{graph.name} does not fit {board.name} for {aim}: {'; '.join(problems)} ({layers}); "
+        f"{graph.name} does not fit {board.name} for {aim}: {problems} ({layers}); "
         "lower --target-fps, choose narrower weights or take a larger board"
     )

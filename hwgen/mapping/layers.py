@@ -1,7 +1,8 @@
 """`group_layers`: which nodes of a mapped graph become one hardware module.
 
-A layer is a node that computes (a matrix-vector product, a window, a pool) and the finite functions
-behind it; lane converters and FIFOs stand between layers, modules of their own.
+A layer is a node that computes (a matrix-vector product, a window, a pool, a join) and the
+channel-wise functions behind it; lane converters and FIFOs stand between layers, modules of their
+own. Where several layers read one value, the accelerator forks its stream.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwgen.errors import MappingError
-from hwgen.ir import Graph, Node
+from hwgen.ir import Graph, Node, Schedule
+from hwgen.ops.border_offset import BorderOffset
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
 
-# What belongs to the layer in front of it; everything else starts one.
-FUNCTIONS = (Requantize, Thresholds, Table)
+# What belongs to the layer in front of it, a beat out for each beat in; all else starts one.
+FUNCTIONS = (Requantize, Thresholds, Table, BorderOffset)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Layer:
 
     Parameters
     ----------
-    name : of the matrix-vector node, else of the first node
+    name : of the first node
     nodes : in stream order, at least one
     """
 
@@ -38,27 +40,60 @@ class Layer:
         """Whether it only moves codes: a lane converter or a FIFO."""
         return isinstance(self.nodes[0].op, ConvertLanes | Fifo)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the values that enter."""
+        return self.nodes[0].inputs
+
+    @property
+    def gives(self) -> str:
+        """Name of the value that leaves."""
+        return self.nodes[-1].name
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Codes in a beat of every input, and in an output beat."""
+        return self.nodes[0].op.lanes[0], self.nodes[-1].op.lanes[1]
+
+    def schedule(self, graph: Graph) -> Schedule:
+        """Return the first node's schedule, deeper by the pipelines of its functions."""
+        head, *functions = (n.op.schedule(*graph.input_types(n)) for n in self.nodes)
+        depth = head.depth + sum(function.depth for function in functions)
+        return Schedule(head.takes, head.gives, depth, head.joins)
+
 
 def group_layers(graph: Graph) -> tuple[Layer, ...]:
-    """Return the layers in stream order; every node is in exactly one.
+    """Return the layers, each behind those it reads from; every node is in exactly one.
 
     Raises
     ------
-    MappingError : when the graph is not a chain from one input to one output
+    MappingError : when the graph is not a network from one input to one output
     """
-    check_chain(graph)
-    groups: list[list[Node]] = []
+    check_network(graph)
+    groups: dict[str, list[Node]] = {}  # by the value that leaves so far
     for node in graph.nodes:
-        follows = isinstance(node.op, FUNCTIONS)
-        if not follows or not groups or isinstance(groups[-1][-1].op, ConvertLanes | Fifo):
-            groups.append([node])
+        before = groups.get(node.inputs[0])
+        if before is not None and _follows(graph, node, before[-1]):
+            del groups[node.inputs[0]]
+            groups[node.name] = [*before, node]
         else:
-            groups[-1].append(node)
-    return tuple(Layer(nodes[0].name, tuple(nodes)) for nodes in groups)
+            groups[node.name] = [node]
+    order = {node.name: position for position, node in enumerate(graph.nodes)}
+    ordered = sorted(groups.values(), key=lambda nodes: order[nodes[-1].name])
+    return tuple(Layer(nodes[0].name, tuple(nodes)) for nodes in ordered)
 
 
-def check_chain(graph: Graph) -> None:
-    """Check that each node reads the one before it.
+def _follows(graph: Graph, node: Node, before: Node) -> bool:
+    """Whether `node` becomes part of the layer that ends in `before`."""
+    return (
+        isinstance(node.op, FUNCTIONS)
+        and not isinstance(before.op, ConvertLanes | Fifo)
+        and len(graph.consumers(before.name)) == 1
+    )
+
+
+def check_network(graph: Graph) -> None:
+    """Check that every value leads from the one input to the one output.
 
     Raises
     ------
@@ -71,17 +106,15 @@ def check_chain(graph: Graph) -> None:
         )
     if not graph.nodes:
         raise MappingError(f"graph {graph.name}: no nodes, there is nothing to build")
-    previous = graph.inputs[0].name
+    read = {name for node in graph.nodes for name in node.inputs}
+    output = graph.outputs[0]
+    if output in read:
+        reader = graph.consumers(output)[0]
+        raise MappingError(
+            f"graph {graph.name}: output {output} is also read by {reader.name}; "
+            "let the model give that value from a node of its own, or give the last one"
+        )
     for node in graph.nodes:
         origin = f" (from {node.source})" if node.source else ""
-        if node.inputs != (previous,):
-            raise MappingError(
-                f"{node.name}{origin}: reads {', '.join(node.inputs)}, expected {previous}; "
-                "only chains become hardware, remove the branch"
-            )
-        previous = node.name
-    if graph.outputs[0] != previous:
-        raise MappingError(
-            f"graph {graph.name}: output {graph.outputs[0]} is not the last node {previous}; "
-            "remove the nodes behind it"
-        )
+        if node.name not in read and node.name != output:
+            raise MappingError(f"{node.name}{origin}: nothing reads its result, remove it")

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
-from hwgen.ir import Graph, Node, Op, TensorType
-from hwgen.mapping.timing import run, waiting_beats
+from hwgen.ir import Graph, Node, TensorType
+from hwgen.mapping.timing import (
+    Edge,
+    Traffic,
+    room_needed,
+    steady_timeline,
+    takes_within,
+)
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
 
 MAX_TDATA_BITS = 1024  # AXI DMA and most interconnects stop here
+MIN_FIFO = 3  # fewer beats cannot pass one a cycle
 FIFO_CYCLES = 2  # a beat spends these inside a FIFO in any case
 
 
 def connect_lanes(graph: Graph) -> Graph:
     """Insert converters; the host's side is narrowed to at most `MAX_TDATA_BITS`."""
-    nodes: list[Node] = []
     source = graph.inputs[0]
-    name = source.name
-    lanes = host_lanes(source.type, graph.nodes[0].op.lanes[0] if graph.nodes else 1)
+    nodes: list[Node] = []
+    lanes = {source.name: host_lanes(source.type, graph.nodes[0].op.lanes[0] if graph.nodes else 1)}
+    converted: dict[tuple[str, int], str] = {}
     for node in graph.nodes:
         wanted, produced = node.op.lanes
-        name = _convert(nodes, graph, name, lanes, wanted)
-        nodes.append(replace(node, inputs=(name,)))
-        name, lanes = node.name, produced
-    out = graph.types[graph.outputs[0]]
-    name = _convert(nodes, graph, name, lanes, host_lanes(out, lanes))
+        inputs = []
+        for name in node.inputs:
+            if (name, wanted) not in converted:
+                converted[name, wanted] = _convert(nodes, graph, name, lanes[name], wanted)
+            inputs.append(converted[name, wanted])
+        nodes.append(replace(node, inputs=tuple(inputs)))
+        lanes[node.name] = produced
+    output = graph.outputs[0]
+    wide = lanes[output]
+    name = _convert(nodes, graph, output, wide, host_lanes(graph.types[output], wide))
     return replace(graph, nodes=tuple(nodes), outputs=(name,))
 
 
@@ -40,44 +53,104 @@ def host_lanes(kind: TensorType, lanes: int) -> int:
 
 def _convert(nodes: list[Node], graph: Graph, name: str, lanes: int, wanted: int) -> str:
     """Append converters from `lanes` to `wanted`; through their common multiple if need be."""
-    scale = graph.scale_of(name)
-    base, steps = name, [wanted]
-    if max(lanes, wanted) % min(lanes, wanted):
-        steps = [math.lcm(lanes, wanted), wanted]
-    for step in steps:
+    scale, base = graph.scale_of(name), name
+    for step in converter_steps(lanes, wanted):
         if step != lanes:
-            new = f"{base[:48]}_lanes{step}"
+            new = _free_name(nodes, f"{base[:48]}_lanes{step}")
             nodes.append(Node(new, ConvertLanes(lanes, step), (name,), scale))
             name, lanes = new, step
     return name
 
 
+def converter_steps(lanes: int, wanted: int) -> list[int]:
+    """Return the lanes on the way: through the common multiple where neither divides the other."""
+    if max(lanes, wanted) % min(lanes, wanted) == 0:
+        return [wanted]
+    return [math.lcm(lanes, wanted), wanted]
+
+
 def insert_fifos(graph: Graph) -> Graph:
-    """Insert a FIFO wherever beats wait, deep enough that no producer is ever held back.
+    """Insert a FIFO wherever beats wait in the relaxed schedule, deep enough for it.
 
-    Depths follow from the never-stalled schedule at the network's interval; a design with this
-    much room keeps that interval under any host that keeps up.
+    With this much room the network keeps the interval and the latency of the earliest schedule
+    under any host that keeps up, and cannot deadlock: the relaxed schedule is a proof. A layer
+    that is held back keeps the bubbles in its pipeline; room for the beats that its reader takes
+    in as many cycles makes up for them.
     """
-    # Enough frames for every stage to reach its steady state.
-    traffic = run(graph, frames=len(graph.nodes) + 2)
-    nodes: list[Node] = []
-    producer: Op | None = None
-    for node in graph.nodes:
-        (name,) = node.inputs
-        waiting = waiting_beats(traffic[name])
-        if producer is not None and waiting > _slack_beats(producer):
-            fifo = Fifo(max(waiting + FIFO_CYCLES, 3), node.op.lanes[0])
-            nodes.append(Node(f"{name[:54]}_fifo", fifo, (name,), graph.scale_of(name)))
-            name = nodes[-1].name
-        nodes.append(replace(node, inputs=(name,)))
-        producer = node.op
-    return graph.with_nodes(tuple(nodes))
+    while True:
+        network = _Network(graph)
+        crowded = [edge for edge in network.edges() if network.needs_fifo(edge)]
+        if not crowded:
+            return network.with_depths()
+        graph = network.with_fifos(crowded)
 
 
-def _slack_beats(producer: Op) -> int:
-    """Beats that may wait behind `producer` while it goes on.
+class _Network:
+    """A connected graph and its relaxed schedule."""
 
-    A layer ends in a register slice with room for one. A converter has none: while its beat
-    waits, it cannot collect the next.
-    """
-    return 0 if isinstance(producer, ConvertLanes) else 1
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.timeline = timeline = steady_timeline(graph)
+        relaxed = timeline.relaxed()
+        self.traffic = relaxed.traffic
+        self.even = timeline.paced - relaxed.held  # producers that never stall
+        self.depths = {la.gives: timeline.schedules[la.name].depth for la in timeline.layers}
+        self.fifos = {node.name for node in graph.nodes if isinstance(node.op, Fifo)}
+
+    def edges(self) -> Iterator[Edge]:
+        """Yield every edge on which there is no FIFO yet."""
+        for edge in self.traffic:
+            if self.fifos.isdisjoint(edge[:2]):
+                yield edge
+
+    def margin(self, edge: Edge, value: str) -> int:
+        """Return the beats that bubbles in the pipeline behind `value` may be short of."""
+        if value in self.even or value not in self.depths:  # the host has no pipeline
+            return 0
+        return max(takes_within(self.traffic[edge], self.depths[value]) - 1, 0)
+
+    def needs_fifo(self, edge: Edge) -> bool:
+        """Whether more beats may wait on `edge` than its ends hold."""
+        return not self.timeline.passes(edge[0], self.traffic[edge], self.margin(edge, edge[0]))
+
+    def with_fifos(self, crowded: list[Edge]) -> Graph:
+        """Return the graph with FIFOs on edges, their depths still open."""
+        places = {(reader, k): value for value, reader, k in crowded}
+        nodes: list[Node] = []
+        for node in self.graph.nodes:
+            inputs = list(node.inputs)
+            for k, name in enumerate(node.inputs):
+                if places.get((node.name, k)) == name:
+                    forked = len(self.graph.consumers(name)) > 1
+                    stem = f"{name[:28]}_to_{node.name[:24]}" if forked else name[:54]
+                    inputs[k] = _free_name(nodes, f"{stem}_fifo")
+                    fifo = Fifo(MIN_FIFO, node.op.lanes[0])
+                    nodes.append(Node(inputs[k], fifo, (name,), self.graph.scale_of(name)))
+            nodes.append(replace(node, inputs=tuple(inputs)))
+        return self.graph.with_nodes(tuple(nodes))
+
+    def with_depths(self) -> Graph:
+        """Return the graph with every FIFO as deep as it must be."""
+        depths = {}
+        for edge, out in self.traffic.items():
+            value = edge[0]
+            if value in self.fifos:
+                (before,) = self.graph.node(value).inputs
+                given = self.traffic[before, value, 0].given
+                room = room_needed(Traffic(given, out.taken)) + self.margin(edge, before)
+                depths[value] = max(room + FIFO_CYCLES, MIN_FIFO)
+        return self.graph.with_nodes(
+            tuple(
+                replace(node, op=replace(node.op, depth=depths[node.name]))  # type: ignore[call-arg]
+                if node.name in depths
+                else node
+                for node in self.graph.nodes
+            )
+        )
+
+
+def _free_name(nodes: list[Node], wanted: str) -> str:
+    taken, name, count = {node.name for node in nodes}, wanted, 2
+    while name in taken:
+        name, count = f"{wanted[:58]}_{count}", count + 1
+    return name

@@ -13,15 +13,16 @@ import numpy as np
 from amaranth import Cat, Module, Signal, Value
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
+from hwgen.ir import Codes, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, integers
-from hwgen.ops.lane_parallel import lockstep
+from hwgen.ops.lane_choices import expect_channel_lanes
+from hwgen.ops.lane_parallel import ChannelWise
 from hwgen.ops.sliding_window import SlidingWindow
 from hwgen.rtl.adder_tree import extend
 from hwgen.rtl.dot.operand import number
 from hwgen.rtl.memory import constant_memory, memory_resources, pack
-from hwgen.rtl.spatial.geometry import Mask, expect_lanes
+from hwgen.rtl.spatial.geometry import Mask
 from hwgen.rtl.spatial.selection import count_grid, flag_at
 from hwgen.rtl.stream.component import StreamComponent
 
@@ -29,14 +30,14 @@ DEPTH = 2  # fetch, add
 
 
 @dataclass(frozen=True, eq=False)
-class BorderOffset(Op):
+class BorderOffset(ChannelWise):
     """Add offsets[rows[h], columns[w], c] to pixel (h, w) of an image (H, W, C).
 
     Parameters
     ----------
     rows, columns : int64 [H] and [W], the class of each row and column
     offsets : int64 [row classes, column classes, C]
-    pe : codes a beat, a divisor of C
+    pe : codes a beat: a divisor of C, or C times as many pixels as divide a row
     """
 
     # what
@@ -56,7 +57,7 @@ class BorderOffset(Op):
         (x,) = inputs
         fitting = (self.rows.size, self.columns.size, int(self.offsets.shape[2]))
         expect(x.shape == fitting, f"shape is {list(x.shape)}, expected {list(fitting)}")
-        expect_lanes(self.pe, x.channels)
+        expect_channel_lanes(self.pe, x)
         for field, classes in zip((self.rows, self.columns), self.offsets.shape, strict=False):
             expect(
                 bool(np.all((field >= 0) & (field < classes))),
@@ -76,13 +77,9 @@ class BorderOffset(Op):
 
     # promise
     @property
-    def lanes(self) -> tuple[int, int]:
-        """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
-
-    def schedule(self, *inputs: TensorType) -> Schedule:
-        """A beat a cycle."""
-        return lockstep(inputs[0], self.pe, DEPTH)
+    def depth(self) -> int:
+        """Cycles from a beat to what becomes of it."""
+        return DEPTH
 
     @property
     def offset_codes(self) -> CodeType:
@@ -93,18 +90,18 @@ class BorderOffset(Op):
         """Predict the offsets' memory, an adder a lane and the counters."""
         (x,) = inputs
         bits = self.pe * self.infer(x).codes.width
-        words = self.offsets.size // self.pe
+        pixels = max(self.pe // x.channels, 1)
+        memory = memory_resources(
+            self.offsets.size * pixels // self.pe, self.pe // pixels * self.offset_codes.width
+        )
         counters = sum(size.bit_length() for size in x.shape)
         control = Resources(lut=20 + counters, ff=counters + self.pe * x.codes.width + 2)
-        return (
-            memory_resources(words, self.pe * self.offset_codes.width)
-            + control
-            + Resources(lut=bits, ff=bits)
-        )
+        return memory * pixels + control + Resources(lut=bits, ff=bits)
 
     def memory_bits(self, *inputs: TensorType) -> int:
-        """Bits of the offsets."""
-        return self.offsets.size * self.offset_codes.width
+        """Bits of the offsets, once for each pixel of a beat."""
+        pixels = max(self.pe // inputs[0].channels, 1)
+        return self.offsets.size * self.offset_codes.width * pixels
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -132,10 +129,11 @@ def zero_padding(window: SlidingWindow, x: TensorType, weights: Codes) -> Border
 
 
 class BorderOffsetUnit(StreamComponent):
-    """Count the pixels, fetch the offsets of their class, add."""
+    """Count the pixels, fetch the offsets of their class, add; each pixel of a beat by itself."""
 
     def __init__(self, op: BorderOffset, x: TensorType) -> None:
-        self.op, self.groups = op, x.channels // op.pe
+        self.op, self.groups = op, op.beats_of_vector(x)
+        self.pixels = max(op.pe // x.channels, 1)
         super().__init__(x.codes, op.pe, op.infer(x).codes, op.pe)
 
     def elaborate(self, platform: object) -> Module:
@@ -149,15 +147,20 @@ class BorderOffsetUnit(StreamComponent):
             self.i.ready.eq(advance),
             take.eq(self.i.valid & advance),
         ]
-        sizes = (self.op.rows.size, self.op.columns.size, self.groups)
+        sizes = (self.op.rows.size, self.op.columns.size // self.pixels, self.groups)
         (row, column, group), _ = count_grid(m, sizes, take)
         row_class = _looked_up(m, self.op.rows, row, "row")
-        column_class = _looked_up(m, self.op.columns, column, "column")
         words, width = self.offset_words()
-        classes = self.op.offsets.shape[1]
-        address = Signal(range(max(len(words), 2)))
-        m.d.comb += address.eq((row_class * classes + column_class) * self.groups + group)
-        word = constant_memory(m, words, width, address, advance, "offsets")
+        parts = []
+        for pixel in range(self.pixels):
+            name = f"pixel{pixel}_" if self.pixels > 1 else ""
+            columns = self.op.columns[pixel :: self.pixels]
+            column_class = _looked_up(m, columns, column, f"{name}column")
+            place = (row_class * self.op.offsets.shape[1] + column_class) * self.groups + group
+            address = Signal(range(max(len(words), 2)), name=f"{name}address")
+            m.d.comb += address.eq(place)
+            parts.append(constant_memory(m, words, width, address, advance, f"{name}offsets"))
+        word = Cat(*parts)
         beat = Signal(len(self.i.payload.as_value()))
         with m.If(advance):
             m.d.sync += [
@@ -170,9 +173,9 @@ class BorderOffsetUnit(StreamComponent):
 
     def offset_words(self) -> tuple[list[int], int]:
         """Return the memory: a word a class and beat, lane 0 lowest, and its width."""
-        codes = self.op.offset_codes
-        beats = codes.to_bits(self.op.offsets).reshape(-1, self.op.pe)
-        return [pack(beat.tolist(), codes.width) for beat in beats], codes.width * self.op.pe
+        codes, lanes = self.op.offset_codes, self.op.pe // self.pixels
+        beats = codes.to_bits(self.op.offsets).reshape(-1, lanes)
+        return [pack(beat.tolist(), codes.width) for beat in beats], codes.width * lanes
 
     def _sums(self, beat: Signal, word: Value) -> Value:
         codes, bits, width = self.op.offset_codes, self.i_codes.width, self.o_codes.width
@@ -197,10 +200,12 @@ def _cases() -> tuple[Case, ...]:
     rows, columns = np.array([0, 1, 1, 2]), np.array([0, 1, 1, 1, 2])
     some = integers((3, 3, 4), -9, 9)
     each = TensorType((2, 2, 2), CodeType(-3, 9), (CodeType(3, 9), CodeType(-3, 2)))
-    halves = np.array([0, 1])
+    halves, narrow = np.array([0, 1]), TensorType((4, 4, 4), CodeType(-7, 12))
     return (
         *(Case(BorderOffset(rows, columns, some, pe), (image,)) for pe in (1, 2, 4)),
         Case(BorderOffset(rows, columns, some * 0 + 3, 2), (image,)),
+        Case(BorderOffset(rows, columns, some, 20), (image,)),
+        Case(BorderOffset(rows, columns[[0, 1, 1, 4]], some, 8), (narrow,)),
         Case(BorderOffset(halves, halves * 0, integers((2, 1, 2), 1, 9)), (each,)),
         Case(
             BorderOffset(halves, halves, integers((2, 2, 2), -2, 2), 2),

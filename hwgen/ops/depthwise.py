@@ -7,7 +7,7 @@ Source: Howard et al., MobileNets, arXiv 1704.04861, section 3.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
+from hwgen.ops.lane_choices import divisors, expect_choice
 from hwgen.ops.matvec import Kernel
 from hwgen.rtl.dot import KERNELS, DotKernel
 from hwgen.rtl.memory import memory_resources
@@ -33,6 +34,7 @@ class Depthwise(Op):
     weights : int64 [C, taps]
     pe : channels a beat, a divisor of C
     kernel : one that accepts these weights and inputs
+    taps : taps a beat, a divisor of all; several only with pe = C
     """
 
     # what
@@ -40,6 +42,7 @@ class Depthwise(Op):
     weights: Codes
     pe: int = 1
     kernel: Kernel = Kernel.MAC
+    taps: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", frozen_codes(self.weights, 2, "depthwise weights"))
@@ -53,6 +56,11 @@ class Depthwise(Op):
             f"windows have {x.channels} codes, expected {taps} taps of {channels} channels",
         )
         expect_lanes(self.pe, channels)
+        expect_choice("taps", self.taps, divisors(int(taps)))
+        expect(
+            self.taps == 1 or self.pe == channels,
+            f"taps is {self.taps} with pe {self.pe}, expected pe {channels}: all channels",
+        )
         reason = KERNELS[self.kernel.value].rejects(self.weights, x.codes)
         expect(not reason, f"{reason}; choose another kernel")
         each = self._channel_intervals(x)
@@ -86,7 +94,18 @@ class Depthwise(Op):
     @property
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
+        return self.taps * self.pe, self.pe
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat a cycle."""
+        return inputs[0].size // (self.taps * self.pe)
+
+    def foldings(self, *inputs: TensorType) -> tuple[Depthwise, ...]:
+        """Parts of a tap, then several taps: as `sliding_window` gives them."""
+        channels, taps = (int(n) for n in self.weights.shape)
+        every = [(pe, 1) for pe in divisors(channels)]
+        every += [(channels, t) for t in divisors(taps)[1:]]
+        return tuple(replace(self, pe=pe, taps=t) for pe, t in every)
 
     @property
     def groups(self) -> int:
@@ -100,19 +119,23 @@ class Depthwise(Op):
     def schedule(self, *inputs: TensorType) -> Schedule:
         """A beat a cycle; the beats of a window's last tap lead to its sums."""
         (x,) = inputs
-        beats = self.weights.size // self.pe
+        beats = self.weights.size // (self.taps * self.pe)
         gives = np.tile(np.arange(beats) >= beats - self.groups, x.vectors)
-        return Schedule(np.ones(len(gives), dtype=bool), gives, depth_of(self.dot_kernel(x.codes)))
+        depth = depth_of(self.dot_kernel(x.codes), self.taps)
+        return Schedule(np.ones(len(gives), dtype=bool), gives, depth)
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the sums and the weight memory."""
         (x,) = inputs
         kernel, width = self.dot_kernel(x.codes), self.infer(x).codes.width
-        words = self.weights.size // self.pe
-        lanes = (kernel.lane_resources() + Resources(lut=1.1 * width)) * self.pe
-        control = Resources(lut=24, ff=24 + self.pe * x.codes.width)
+        multipliers = self.taps * self.pe
+        lanes = kernel.lane_resources() * multipliers + Resources(lut=1.1 * width) * self.pe
+        control = Resources(lut=24, ff=24 + multipliers * x.codes.width)
+        weights = memory_resources(
+            self.weights.size // multipliers, multipliers * kernel.weight_bits
+        )
         sums = memory_resources(self.groups, self.pe * width, distributed=True)
-        return lanes + control + sums + memory_resources(words, self.pe * kernel.weight_bits)
+        return lanes + control + sums + weights
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words."""
@@ -122,7 +145,8 @@ class Depthwise(Op):
     def hardware(self, *inputs: TensorType) -> StreamComponent:
         """Return `pe` lanes of multiply and accumulate."""
         (x,) = inputs
-        return TapSum(self.dot_kernel(x.codes), self.weights, self.pe, x, self.infer(x))
+        kernel, out = self.dot_kernel(x.codes), self.infer(x)
+        return TapSum(kernel, self.weights, self.pe, x, out, self.taps)
 
 
 def _cases() -> tuple[Case, ...]:
@@ -141,6 +165,7 @@ def _cases() -> tuple[Case, ...]:
         (Kernel.MAC, integers((4, 6), -9, 3), bipolar_vector(24)),
     ):
         cases += [Case(Depthwise(weights, pe, kernel), (x,)) for pe in (2, 4)]
+        cases += [Case(Depthwise(weights, 4, kernel, taps), (x,)) for taps in (3, 6)]
     cases.append(Case(Depthwise(integers((3, 1), -5, 5)), (vector(3, -2, 2),)))
     cases.append(Case(Depthwise(np.zeros((2, 2), dtype=np.int64), 2), (vector(4, 0, 1),)))
     cases.append(Case(Depthwise(integers((1, 9), -128, 127)), (vector(9, -128, 127),)))
@@ -158,6 +183,11 @@ REJECTS = (
         Depthwise(integers((4, 6), -2, 2), pe=3),
         (vector(24, 0, 3),),
         "pe is 3, expected a divisor of 4 channels",
+    ),
+    Reject(
+        Depthwise(integers((4, 6), -2, 2), 2, taps=3),
+        (vector(24, 0, 3),),
+        "taps is 3 with pe 2, expected pe 4: all channels",
     ),
     Reject(
         Depthwise(integers((4, 6), -2, 2), kernel=Kernel.XNOR),

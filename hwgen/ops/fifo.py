@@ -16,7 +16,7 @@ from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, vector
 from hwgen.ops.lane_parallel import lockstep
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.memory import ram_resources
 from hwgen.rtl.stream.component import StreamComponent
 
 DEPTH_CYCLES = 2  # into the memory, out to the register
@@ -66,7 +66,7 @@ class Fifo(Op):
         """Predict the memory, two pointers and a level."""
         bits = self.width * inputs[0].codes.width
         pointers = 3 * self.depth.bit_length()
-        return memory_resources(self.depth, bits) + Resources(lut=2 * pointers, ff=pointers)
+        return ram_resources(self.depth, bits) + Resources(lut=2 * pointers, ff=pointers)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of all beats."""

@@ -8,22 +8,23 @@ Source: Umuroglu et al., FINN, FPGA 2017 (PE x SIMD folding).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
+from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
+from hwgen.ops.lane_choices import expect_matrix_beats, matrix_choices
 from hwgen.rtl.dot import KERNELS, DotKernel
 from hwgen.rtl.matvec import ConstantMatVec, FoldedMatVec, folded_depth
-from hwgen.rtl.memory import memory_resources
 from hwgen.rtl.stream.component import StreamComponent
 
-FLOAT64_EXACT = 1 << 53
+FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53  # every integer up to these is a float
 
 
 class Kernel(Enum):
@@ -45,6 +46,7 @@ class MatVec(Op):
     pe : rows computed at once, a divisor of O
     simd : columns consumed at once, a divisor of I
     kernel : one that accepts these weights and inputs
+    pixels : vectors a beat, side by side; several only with the whole matrix, pe = O and simd = I
     """
 
     # what
@@ -53,6 +55,7 @@ class MatVec(Op):
     pe: int = 1
     simd: int = 1
     kernel: Kernel = Kernel.MAC
+    pixels: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", frozen_codes(self.weights, 2, "matvec weights"))
@@ -62,48 +65,29 @@ class MatVec(Op):
         (x,) = inputs
         rows, columns = self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
-        expect(
-            rows % self.pe == 0 if self.pe > 0 else False,
-            f"pe is {self.pe}, expected a divisor of {rows} rows: {divisors(rows)}",
-        )
-        expect(
-            columns % self.simd == 0 if self.simd > 0 else False,
-            f"simd is {self.simd}, expected a divisor of {columns} columns: {divisors(columns)}",
-        )
-        reason = KERNELS[self.kernel.value].rejects(self.weights, x.codes)
+        expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
+        reason = kernel_rejects(self.kernel, Same(self.weights), x.codes)
         expect(not reason, f"{reason}; choose another kernel")
-        channels = self._row_intervals(x)
+        channels = row_intervals(Same(self.weights), Same(x))
         whole = union(channels)
         expect(whole.width <= 48, f"accumulator needs {whole.width} bits, expected at most 48")
         return TensorType((*x.shape[:-1], rows), whole, channels)
 
-    def _row_intervals(self, x: TensorType) -> tuple[CodeType, ...]:
-        """Interval arithmetic over each row, exact because each input varies on its own."""
-        reach = max(abs(x.codes.lo), abs(x.codes.hi))
-        bound = int(np.abs(self.weights).sum(axis=1).max()) * reach
-        exact = np.int64 if bound < 1 << 62 else object
-        low = np.array([c.lo for c in x.per_channel()], dtype=exact)
-        high = np.array([c.hi for c in x.per_channel()], dtype=exact)
-        positive = np.maximum(self.weights, 0).astype(exact)
-        negative = np.minimum(self.weights, 0).astype(exact)
-        lo, hi = positive @ low + negative @ high, positive @ high + negative @ low
-        return tuple(CodeType(int(a), int(b)) for a, b in zip(lo, hi, strict=True))
-
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:
-        """Return W @ x; through float64 BLAS where no sum can leave its exact integers."""
+        """Return W @ x; through float BLAS where no partial sum can leave its exact integers."""
         (x,) = codes
         bound = int(np.abs(self.weights).sum(axis=1).max()) * int(np.abs(x).max(initial=0))
-        if bound < FLOAT64_EXACT:
-            product = x.astype(np.float64) @ self.weights.T.astype(np.float64)
-            return product.astype(np.int64)
-        return x @ self.weights.T
+        if bound >= FLOAT64_EXACT:
+            return x @ self.weights.T
+        real = np.float32 if bound < FLOAT32_EXACT else np.float64
+        return np.asarray(x.astype(real) @ self.weights.T.astype(real), dtype=np.int64)
 
     # promise
     @property
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
-        return self.simd, self.pe
+        return self.pixels * self.simd, self.pixels * self.pe
 
     @property
     def row_folds(self) -> int:
@@ -122,51 +106,47 @@ class MatVec(Op):
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return KERNELS[self.kernel.value](self.weights, inputs)
+        return dot_kernel(self.kernel, Same(self.weights), inputs)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
         (x,) = inputs
-        steps = np.arange(self.row_folds * self.column_folds)
-        takes = np.tile(steps < self.column_folds, x.vectors)
-        gives = np.tile(steps % self.column_folds == self.column_folds - 1, x.vectors)
+        steps, vectors = np.arange(self.row_folds * self.column_folds), x.vectors // self.pixels
+        takes = np.tile(steps < self.column_folds, vectors)
+        gives = np.tile(steps % self.column_folds == self.column_folds - 1, vectors)
         kernel = self.dot_kernel(x.codes)
         if self.unrolled:
             return Schedule(takes, gives, ConstantMatVec.depth_of(kernel, self.weights))
-        return Schedule(takes, gives, folded_depth(kernel, self.simd))
+        return Schedule(takes, gives, folded_depth(kernel.folded_unit(len(steps), self.simd)))
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """row_folds * column_folds cycles a vector."""
+        return self.row_folds * self.column_folds * inputs[0].vectors // self.pixels
+
+    def foldings(self, *inputs: TensorType) -> tuple[MatVec, ...]:
+        """Return every pe and simd; then the whole matrix for several pixels a beat."""
+        choices = matrix_choices(inputs[0], int(self.weights.shape[0]))
+        return tuple(replace(self, pe=pe, simd=simd, pixels=m) for pe, simd, m in choices)
 
     def estimate(self, *inputs: TensorType) -> Resources:
         """As `resources`, but an unrolled matrix is not solved for its adder graph."""
-        (x,) = inputs
         if not self.unrolled:
-            return self.resources(x)
-        return ConstantMatVec.estimate_of(self.dot_kernel(x.codes), self.weights, self.infer(x))
+            return self.resources(*inputs)
+        kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
+        return ConstantMatVec.estimate_of(kernel, self.weights, out) * self.pixels
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
         (x,) = inputs
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
         if self.unrolled:
-            return ConstantMatVec.resources_of(kernel, self.weights, out)
-        lanes = kernel.lane_resources() * (self.pe * self.simd)
-        width = out.codes.width
-        accumulators = Resources(lut=1.1 * width * self.pe, ff=2 * width * self.pe)
-        control = Resources(lut=24, ff=20 + self.simd * x.codes.width)
-        return lanes + accumulators + control + self._memories(kernel, x)
-
-    def _memories(self, kernel: DotKernel, x: TensorType) -> Resources:
-        folds = self.row_folds * self.column_folds
-        weights = memory_resources(folds, self.pe * self.simd * kernel.weight_bits)
-        if self.row_folds == 1:
-            return weights
-        return weights + memory_resources(
-            self.column_folds, self.simd * x.codes.width, distributed=True
-        )
+            return ConstantMatVec.resources_of(kernel, self.weights, out) * self.pixels
+        return FoldedMatVec.resources_of(kernel, self.weights, self.pe, self.simd, out.codes)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
-        (x,) = inputs
-        return 0 if self.unrolled else self.weights.size * self.dot_kernel(x.codes).weight_bits
+        kernel = self.dot_kernel(inputs[0].codes)
+        return 0 if self.unrolled else self.weights.size * kernel.weight_bits
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -174,13 +154,36 @@ class MatVec(Op):
         (x,) = inputs
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
         if self.unrolled:
-            return ConstantMatVec(kernel, self.weights, x, out)
+            return ConstantMatVec(kernel, self.weights, x, out, self.pixels)
         return FoldedMatVec(kernel, self.weights, self.pe, self.simd, x, out)
 
 
-def divisors(number: int) -> list[int]:
-    """Return the divisors of `number`, ascending."""
-    return [d for d in range(1, number + 1) if number % d == 0]
+# Kept by the identity of weights and types, which never change: a folding search asks for the
+# same product thousands of times.
+@lru_cache(maxsize=256)
+def dot_kernel(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> DotKernel:
+    """Return `kernel` sized for these weights and inputs."""
+    return KERNELS[kernel.value](weights.value, inputs)
+
+
+@lru_cache(maxsize=256)
+def kernel_rejects(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> str:
+    """Return why `kernel` cannot take these weights and inputs, or an empty string."""
+    return KERNELS[kernel.value].rejects(weights.value, inputs)
+
+
+@lru_cache(maxsize=256)
+def row_intervals(weights: Same[Codes], x: Same[TensorType]) -> tuple[CodeType, ...]:
+    """Interval arithmetic over each row, exact because each input varies on its own."""
+    matrix, inputs = weights.value, x.value
+    reach = max(abs(inputs.codes.lo), abs(inputs.codes.hi))
+    bound = int(np.abs(matrix).sum(axis=1).max()) * reach
+    exact = np.int64 if bound < 1 << 62 else object
+    low = np.array([c.lo for c in inputs.per_channel()], dtype=exact)
+    high = np.array([c.hi for c in inputs.per_channel()], dtype=exact)
+    positive, negative = (part(matrix, 0).astype(exact) for part in (np.maximum, np.minimum))
+    lo, hi = positive @ low + negative @ high, positive @ high + negative @ low
+    return tuple(CodeType(int(a), int(b)) for a, b in zip(lo, hi, strict=True))
 
 
 def _cases() -> tuple[Case, ...]:
@@ -197,15 +200,36 @@ def _cases() -> tuple[Case, ...]:
             cases.append(Case(MatVec(weights, pe, simd, kernel), (x,)))
     mac = integers((4, 6), -32, 31, seed=1)
     image = TensorType((2, 3, 6), CodeType(-4, 3))
-    cases.append(Case(MatVec(mac, 2, 2), (image,)))
+    cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
+    bits, signs = TensorType((2, 4, 6), CodeType.binary()), integers((4, 6), -1, 1, 2)
+    cases.append(Case(MatVec(signs, 4, 6, Kernel.XNOR, 2), (bits,)))
     cases.append(Case(MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4), (vector(4, 0, 1),)))
     cases.append(Case(MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)))
     cases.append(Case(MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)))
-    return tuple(cases)
+    return (*cases, *_wide_cases())
+
+
+def _wide_cases() -> list[Case]:
+    """Folds with several blocks, masks, memories and starts of their own; see rtl/dot."""
+    signs, ternary, few = (integers((3, 76), *r) for r in ((-1, 1, 2), (-1, 1), (-2, 1)))
+    bits, nibbles = bipolar_vector(76), vector(76, -8, 7)
+    chosen = (
+        (signs, Kernel.XNOR, bits, (76, 19, 4)),
+        (signs, Kernel.SIGNED_ADD, nibbles, (19, 4)),
+        (ternary, Kernel.SIGNED_ADD, nibbles, (38, 4)),
+        (few, Kernel.MAC, nibbles, (38, 4)),
+        (few, Kernel.SHIFT_ADD, vector(76, 0, 7), (19,)),
+    )
+    return [Case(MatVec(w, 1, simd, kernel), (x,)) for w, kernel, x, s in chosen for simd in s]
 
 
 CASES = _cases()
 REJECTS = (
+    Reject(
+        MatVec(integers((4, 6), -2, 2), 4, 3, pixels=2),
+        (TensorType((2, 6, 6), CodeType(0, 3)),),
+        "pixels is 2 with pe 4 and simd 3, expected pe 4 and simd 6: the whole matrix",
+    ),
     Reject(
         MatVec(integers((4, 6), -2, 2), pe=3),
         (vector(6, 0, 3),),

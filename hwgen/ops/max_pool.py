@@ -66,6 +66,12 @@ def _cases() -> tuple[Case, ...]:
         Case(MaxPool((4, 4), (4, 4), pe=2), (each,)),
         Case(MaxPool((2, 2), (2, 2), pe=2), (bits,)),
         Case(MaxPool((1, 1), (2, 2), pe=2), (bits,)),
+        Case(MaxPool((2, 2), (2, 2), pe=2, pixels=2), (bits,)),
+        *(
+            Case(MaxPool((2, 2), (2, 2), pe=2, pixels=m), (TensorType((5, 8, 2), CodeType(-4, 3)),))
+            for m in (2, 4, 8)
+        ),
+        Case(MaxPool((3, 4), (3, 6), pe=1, pixels=2), (TensorType((4, 10, 1), CodeType(-9, 9)),)),
         Case(MaxPool((2, 2), (2, 2)), (TensorType((2, 4, 1), CodeType(-1, 0)),)),
     )
 
@@ -82,6 +88,16 @@ REJECTS = (
         MaxPool((2, 2), (2, 2), pe=3),
         (TensorType((6, 6, 2), CodeType(0, 3)),),
         "pe is 3, expected a divisor of 2 channels",
+    ),
+    Reject(
+        MaxPool((2, 2), (2, 2), pe=2, pixels=3),
+        (TensorType((6, 6, 2), CodeType(0, 3)),),
+        "pixels is 3, expected one of [1, 2, 6]",
+    ),
+    Reject(
+        MaxPool((2, 2), (2, 2), pixels=2),
+        (TensorType((6, 6, 2), CodeType(0, 3)),),
+        "pixels is 2 with pe 1, expected pe 2: all channels",
     ),
     Reject(
         MaxPool((2, 2), (2, 2), (2, 0, 0, 0)),

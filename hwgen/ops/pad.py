@@ -5,7 +5,7 @@ A convolution needs none, its `sliding_window` pads by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
+from hwgen.ops.lane_choices import divisors
 from hwgen.rtl.adder_tree import extend
 from hwgen.rtl.spatial.geometry import Mask, expect_lanes
 from hwgen.rtl.spatial.selection import count_grid, flag_at
@@ -76,6 +77,14 @@ class Pad(Op):
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
         return self.pe, self.pe
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat of the result a cycle."""
+        return self.infer(*inputs).size // self.pe
+
+    def foldings(self, *inputs: TensorType) -> tuple[Pad, ...]:
+        """Parts of a pixel."""
+        return tuple(replace(self, pe=pe) for pe in divisors(inputs[0].channels))
 
     @property
     def leads(self) -> bool:

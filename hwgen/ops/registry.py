@@ -6,8 +6,10 @@ from types import ModuleType
 
 from hwgen.ir import Op
 from hwgen.ops import (
+    add,
     argmax,
     border_offset,
+    concat,
     convert_lanes,
     depthwise,
     elementwise,
@@ -43,6 +45,8 @@ OPERATOR_MODULES: tuple[ModuleType, ...] = (
     slice,
     upsample,
     reshape,
+    add,
+    concat,
     argmax,
 )
 
@@ -65,6 +69,8 @@ OPERATORS: dict[str, type[Op]] = {
         slice.Slice,
         upsample.Upsample,
         reshape.Reshape,
+        add.Add,
+        concat.Concat,
         argmax.ArgMax,
     )
 }

@@ -16,11 +16,11 @@ import numpy as np
 from amaranth import Module, Signal, Value
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes, union
+from hwgen.ir import Codes, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType, Rounding, round_shift
 from hwgen.numeric.signed_digits import count_digits, signed_digits
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
-from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
+from hwgen.ops.lane_parallel import ChannelPipeline, ChannelWise, expect_channels
 from hwgen.rtl.adder_tree import Term, add_tree, extend, widen
 from hwgen.rtl.dot.multiply_accumulate import multiplier_resources
 from hwgen.rtl.dot.operand import number
@@ -49,7 +49,7 @@ class RequantizeSizes:
 
 
 @dataclass(frozen=True, eq=False)
-class Requantize(Op):
+class Requantize(ChannelWise):
     """Scale, shift, round and clip each code.
 
     Parameters
@@ -116,18 +116,14 @@ class Requantize(Op):
 
     # promise
     @property
-    def lanes(self) -> tuple[int, int]:
-        """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
-
-    def schedule(self, *inputs: TensorType) -> Schedule:
-        """A beat a cycle."""
-        return lockstep(inputs[0], self.pe, DEPTH)
+    def depth(self) -> int:
+        """Cycles from a beat to what becomes of it."""
+        return DEPTH
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the multiplier's digits, the offset adder, the rounding and the clip."""
         (x,) = inputs
-        sizes, groups = self.sizes(x), x.channels // self.pe
+        sizes, groups = self.sizes(x), self.beats_of_vector(x)
         wide, out = sizes.scaled.width, self.infer(x).codes.width
         lane = Resources(ff=x.codes.width + wide + out)
         if sizes.shared_multiplier is None:
@@ -230,6 +226,7 @@ def _cases() -> tuple[Case, ...]:
         Case(Requantize(one * -7, one, 2, Rounding.RND_CONV, CodeType(-4, 4)), (vector(2, 0, 9),)),
         Case(Requantize(one * 0, one * 3, 0, Rounding.TRN, CodeType(3, 3)), (vector(2, 0, 9),)),
         Case(Requantize(one * 3, one, 1, Rounding.RND, CodeType(-4, 4)), (bipolar_vector(4),)),
+        Case(Requantize(per_channel[:4], offsets[:4], 4, Rounding.RND, signed, pe=8), (image,)),
         Case(Requantize(one * 77, offsets[:4], 6, Rounding.UP, CodeType(0, 63), pe=2), (image,)),
     ]
     return tuple(cases)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, vector
+from hwgen.ops.lane_choices import divisors
 from hwgen.rtl.spatial import selection
 from hwgen.rtl.spatial.geometry import Mask, expect_lanes
 from hwgen.rtl.spatial.selection import Selection
@@ -71,6 +73,15 @@ class Slice(Op):
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
         return self.pe, self.pe
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat a cycle."""
+        return inputs[0].size // self.pe
+
+    def foldings(self, *inputs: TensorType) -> tuple[Slice, ...]:
+        """Parts of a pixel that the channels' ends are multiples of."""
+        ends = math.gcd(self.begin[-1], self.end[-1], inputs[0].channels)
+        return tuple(replace(self, pe=pe) for pe in divisors(ends))
 
     def _chosen(self, x: TensorType) -> list[Mask]:
         """Return for each axis which indices stay; the last axis in beats."""

@@ -10,8 +10,8 @@ processing, IWFHR 2006 (lowering); Umuroglu et al., FINN, FPGA 2017, section 4.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,12 +20,9 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
-from hwgen.rtl.memory import memory_resources
-from hwgen.rtl.spatial import line_buffer
-from hwgen.rtl.spatial.geometry import Geometry, expect_lanes
-from hwgen.rtl.spatial.line_buffer import LineBuffer
-from hwgen.rtl.spatial.selection import Selection
-from hwgen.rtl.spatial.window_plan import WindowPlan
+from hwgen.ops.lane_choices import expect_window_beats, window_choices
+from hwgen.rtl.spatial.geometry import Geometry
+from hwgen.rtl.spatial.window_unit import WindowUnit, window_unit
 from hwgen.rtl.stream.component import StreamComponent
 
 
@@ -38,7 +35,10 @@ class SlidingWindow(Op):
     kernel, stride, dilation : (rows, columns)
     padding : (top, left, bottom, right)
     pad_code : code outside the image; bipolar images have no 0, so they need -1 or +1
-    pe : codes a beat, a divisor of C
+    pe : channels of a pixel a beat, a divisor of C
+    taps : pixels of a window a beat, a divisor of KH * KW; several only with pe = C
+    pixels : pixels of the image a beat, a divisor of W; several only with all taps. With a
+        stride s along the rows, the windows of a beat are pixels / gcd(pixels, s), and divide OW
     """
 
     # what
@@ -49,12 +49,13 @@ class SlidingWindow(Op):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pad_code: int = 0
     pe: int = 1
+    taps: int = 1
+    pixels: int = 1
 
     def infer(self, *inputs: TensorType) -> TensorType:
         """Taps that may fall into the padding also hold `pad_code`."""
         (x,) = inputs
         geometry = self.geometry(x)
-        expect_lanes(self.pe, x.channels)
         expect(
             self.kernel != (1, 1) or self.stride != (1, 1),
             "a 1x1 kernel with stride 1 changes nothing, use no window",
@@ -67,6 +68,7 @@ class SlidingWindow(Op):
             geometry.windows > 1 or self.kernel != x.shape[:2],
             "the kernel covers the whole image, use reshape",
         )
+        expect_window_beats(geometry, x.channels, self.pe, self.taps, self.pixels)
         kinds = self._tap_codes(geometry, x)
         shape = (geometry.rows.windows, geometry.columns.windows, geometry.taps * x.channels)
         return TensorType(shape, self._padded(x.codes) if any(self.padding) else x.codes, kinds)
@@ -112,65 +114,43 @@ class SlidingWindow(Op):
     @property
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
+        windows = self.pixels // math.gcd(self.pixels, self.stride[1])
+        return self.pixels * self.pe, windows * self.taps * self.pe
+
+    def unit(self, x: TensorType) -> WindowUnit:
+        """Return what builds the windows of image `x`."""
+        return window_unit(self.geometry(x), x.channels, self.pe, self.taps, self.pixels)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
-        """The line buffer's program; a 1x1 kernel takes all and gives some."""
-        (x,) = inputs
-        if self.kernel == (1, 1):
-            chosen = _chosen(self.geometry(x))
-            gives = np.repeat(chosen[0][:, None] & chosen[1][None], x.channels // self.pe)
-            return Schedule(np.ones(len(gives), dtype=bool), gives, 1)
-        takes, gives = self._plan(x).program
-        return Schedule(takes, gives, line_buffer.DEPTH)
+        """The unit's program."""
+        unit = self.unit(inputs[0])
+        return Schedule(*unit.program, unit.depth)
 
-    def _plan(self, x: TensorType) -> WindowPlan:
-        return _plan_of(self.geometry(x), x.channels // self.pe)
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """Steps of the program."""
+        return self.unit(inputs[0]).steps
+
+    def foldings(self, *inputs: TensorType) -> tuple[SlidingWindow, ...]:
+        """Parts of a pixel; then several taps; then several pixels and whole windows."""
+        (x,) = inputs
+        choices = window_choices(self.geometry(x), x.channels)
+        return tuple(replace(self, pe=pe, taps=taps, pixels=m) for pe, taps, m in choices)
 
     def resources(self, *inputs: TensorType) -> Resources:
-        """Predict the line memory and its counters."""
+        """Predict memories, registers and counters."""
         (x,) = inputs
-        bits = self.pe * x.codes.width
-        if self.kernel == (1, 1):
-            return Resources(lut=4 + sum(x.shape[:2]) / 16, ff=bits + 10)
-        depth = self._plan(x).depth_pixels * (x.channels // self.pe)
-        address, padding = depth.bit_length(), bits if any(self.padding) else 0
-        control = Resources(lut=70 + 7 * address + padding, ff=45 + 4 * address)
-        # Tools keep memories that are written in LUTs for longer than read-only ones.
-        return memory_resources(depth, bits, distributed=depth * bits <= 2048) + control
+        return self.unit(x).resources(x.codes.width, self.infer(x).codes.width)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the pixels kept."""
         (x,) = inputs
-        if self.kernel == (1, 1):
-            return 0
-        return self._plan(x).depth_pixels * x.channels * x.codes.width
+        return self.unit(x).memory_pixels * x.channels * x.codes.width
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
-        """Return the line buffer, or for a 1x1 kernel a selection of pixels."""
+        """Return the unit's component."""
         (x,) = inputs
-        out = self.infer(x)
-        if self.kernel == (1, 1):
-            every = np.ones(x.channels // self.pe, dtype=bool)
-            return Selection((*_chosen(self.geometry(x)), every), x.codes, self.pe)
-        return LineBuffer(self._plan(x), x.codes, out.codes, self.pad_code, self.pe)
-
-
-def _chosen(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows and columns a 1x1 kernel picks."""
-    axes = []
-    for axis in (geometry.rows, geometry.columns):
-        chosen = np.zeros(axis.size, dtype=bool)
-        chosen[axis.taps().ravel()] = True
-        axes.append(chosen)
-    return axes[0], axes[1]
-
-
-@lru_cache(maxsize=256)
-def _plan_of(geometry: Geometry, groups: int) -> WindowPlan:
-    """Return the plan, computed once: schedule, cost and hardware all ask for it."""
-    return WindowPlan(geometry, groups)
+        return self.unit(x).hardware(x, self.infer(x).codes, self.pad_code)
 
 
 def _image(*shape: int, lo: int = -4, hi: int = 3) -> TensorType:
@@ -199,21 +179,36 @@ def _cases() -> tuple[Case, ...]:
         Case(SlidingWindow((3, 3), padding=(0, 1, 0, 0), pe=2), (channels,)),
         *(Case(SlidingWindow((3, 3), padding=same, pad_code=p, pe=2), (bits,)) for p in (-1, 1)),
         Case(SlidingWindow((2, 2), pe=2), (bits,)),
+        *(
+            Case(SlidingWindow((3, 3), padding=same, pe=2, taps=taps), (_image(4, 4, 2),))
+            for taps in (3, 9)
+        ),
+        *(
+            Case(SlidingWindow((3, 3), padding=same, pe=2, taps=9, pixels=m), (_image(4, 8, 2),))
+            for m in (2, 4)
+        ),
+        Case(SlidingWindow((3, 3), (2, 2), padding=same, taps=9, pixels=4), (_image(5, 8, 1),)),
+        Case(SlidingWindow((3, 3), (2, 2), taps=3), (_image(6, 8, 1),)),
+        Case(SlidingWindow((3, 3), taps=9, pixels=2), (_image(5, 6, 1),)),
+        Case(SlidingWindow((3, 2), (2, 1), (1, 2), (1, 0, 0, 2), 9, 2, 6, 5), (_image(6, 5, 2),)),
+        Case(SlidingWindow((1, 5), padding=(0, 4, 0, 4), pe=3, taps=5), (_image(1, 9, 3),)),
+        Case(SlidingWindow((3, 1), padding=(1, 0, 1, 0), pe=2, taps=3), (_image(5, 1, 2),)),
+        Case(SlidingWindow((2, 2), padding=same, pad_code=1, pe=2, taps=4), (bits,)),
+        Case(SlidingWindow((1, 1), (2, 2), pe=3, pixels=4), (_image(5, 8, 3),)),
         Case(SlidingWindow((1, 1), (2, 2), pe=2), (_image(5, 4, 4),)),
         Case(SlidingWindow((1, 1), (1, 3)), (_image(1, 8, 2),)),
     )
 
 
 CASES = _cases()
+SMALL = (_image(4, 4, 2),)
 REJECTS = (
     Reject(
         SlidingWindow((1, 1)),
-        (_image(4, 4, 2),),
+        SMALL,
         "a 1x1 kernel with stride 1 changes nothing, use no window",
     ),
-    Reject(
-        SlidingWindow((4, 4)), (_image(4, 4, 2),), "the kernel covers the whole image, use reshape"
-    ),
+    Reject(SlidingWindow((4, 4)), SMALL, "the kernel covers the whole image, use reshape"),
     Reject(
         SlidingWindow((3, 3), padding=(1, 1, 1, 1)),
         (TensorType((4, 4, 2), CodeType.binary()),),
@@ -221,16 +216,34 @@ REJECTS = (
     ),
     Reject(
         SlidingWindow((3, 3), padding=(3, 1, 1, 1)),
-        (_image(4, 4, 2),),
+        SMALL,
         "rows: padding 3, 1 makes a window of padding alone; expected less than 3",
     ),
     Reject(
         SlidingWindow((3, 3), dilation=(1, 2)),
-        (_image(4, 4, 2),),
+        SMALL,
         "columns: the kernel reaches over 5, the padded image has 4",
     ),
+    Reject(SlidingWindow((3, 3), pe=3), SMALL, "pe is 3, expected a divisor of 2 channels"),
     Reject(
-        SlidingWindow((3, 3), pe=3), (_image(4, 4, 2),), "pe is 3, expected a divisor of 2 channels"
+        SlidingWindow((3, 3), pe=2, taps=2),
+        SMALL,
+        "taps is 2, expected one of [1, 3, 9]",
+    ),
+    Reject(
+        SlidingWindow((3, 3), taps=3),
+        SMALL,
+        "taps is 3 with pe 1, expected pe 2: all channels",
+    ),
+    Reject(
+        SlidingWindow((3, 3), pe=2, taps=9, pixels=4),
+        (_image(8, 8, 2),),
+        "pixels is 4, expected one of [1, 2]",
+    ),
+    Reject(
+        SlidingWindow((3, 3), pe=2, taps=3, pixels=2),
+        (_image(8, 8, 2),),
+        "pixels is 2 with pe 2 and taps 3, expected pe 2 and taps 9: whole windows",
     ),
     Reject(SlidingWindow((3, 3)), (_image(4, 4),), "shape is [4, 4], expected an image [H, W, C]"),
 )

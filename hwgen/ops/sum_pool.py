@@ -82,6 +82,8 @@ def _cases() -> tuple[Case, ...]:
         Case(SumPool((4, 4), (4, 4)), (each,)),
         Case(SumPool((1, 3), (1, 3), pe=2), (TensorType((1, 9, 2), CodeType.binary()),)),
         Case(SumPool((2, 2), (2, 2)), (TensorType((2, 2, 1), CodeType(4, 9)),)),
+        Case(SumPool((2, 4), (2, 4), pe=2, pixels=2), (TensorType((4, 8, 2), CodeType(-4, 3)),)),
+        Case(SumPool((2, 1), (2, 2), pe=2, pixels=4), (TensorType((4, 8, 2), CodeType(-4, 3)),)),
         Case(SumPool((1, 1), (3, 2)), (TensorType((4, 4, 2), CodeType.binary()),)),
     )
 

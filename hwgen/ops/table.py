@@ -12,10 +12,10 @@ import numpy as np
 from amaranth import Cat, Module, Signal, Value
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes
+from hwgen.ir import Codes, TensorType, expect, frozen_codes
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
-from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
+from hwgen.ops.lane_parallel import ChannelPipeline, ChannelWise, expect_channels
 from hwgen.rtl.adder_tree import extend
 from hwgen.rtl.dot.operand import number
 from hwgen.rtl.memory import constant_memory, memory_resources
@@ -25,7 +25,7 @@ DEPTH = 2  # subtract the lowest code, look up
 
 
 @dataclass(frozen=True, eq=False)
-class Table(Op):
+class Table(ChannelWise):
     """Look each code up.
 
     Parameters
@@ -72,18 +72,14 @@ class Table(Op):
 
     def depth_words(self, x: TensorType) -> int:
         """Words of one lane's memory: of all the channels it serves when they differ."""
-        groups = x.channels // self.pe if self.contents.shape[0] > 1 else 1
+        groups = self.beats_of_vector(x) if self.contents.shape[0] > 1 else 1
         return groups << self.index_bits
 
     # promise
     @property
-    def lanes(self) -> tuple[int, int]:
-        """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
-
-    def schedule(self, *inputs: TensorType) -> Schedule:
-        """A beat a cycle."""
-        return lockstep(inputs[0], self.pe, DEPTH)
+    def depth(self) -> int:
+        """Cycles from a beat to what becomes of it."""
+        return DEPTH
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict `pe` memories and the subtraction."""
@@ -105,13 +101,15 @@ class TableUnit(ChannelPipeline):
     """One memory a lane; the address is the channel group above the code."""
 
     def __init__(self, op: Table, x: TensorType) -> None:
-        self.op = op
+        self.op, self.channels = op, x.channels
         self.per_channel = op.contents.shape[0] > 1
         super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
 
     def lane_words(self, k: int) -> list[int]:
         """Return the memory of lane `k`; addresses no code reaches repeat the last entry."""
-        rows = self.op.contents[k :: self.pe] if self.per_channel else self.op.contents
+        rows = (
+            self.op.contents[k % self.channels :: self.pe] if self.per_channel else self.op.contents
+        )
         padding = (1 << self.op.index_bits) - rows.shape[1]
         padded = np.pad(rows, ((0, 0), (0, padding)), mode="edge")
         return [int(word) for word in self.o_codes.to_bits(padded).ravel()]
@@ -150,6 +148,7 @@ def _cases() -> tuple[Case, ...]:
         Case(
             Table(entries[:2, :16] + 9, 3, CodeType(0, 18)), (TensorType((3, 2), CodeType(3, 18)),)
         ),
+        Case(Table(entries, -10, CodeType(-9, 9), 18), (TensorType((3, 6), CodeType(-10, 9)),)),
         Case(Table(entries[:1, :1] * 0 + 4, 0, CodeType(4, 4)), (vector(2, 0, 0),)),
     ]
     return tuple(cases)

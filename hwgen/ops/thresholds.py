@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Cat, Const, Module, Signal, Value
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes, Op, Schedule, TensorType, expect, frozen_codes
+from hwgen.ir import Codes, TensorType, expect, frozen_codes
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
-from hwgen.ops.lane_parallel import ChannelPipeline, expect_channels, lockstep
-from hwgen.rtl.adder_tree import Term, add_tree, extend
-from hwgen.rtl.dot.operand import number
+from hwgen.ops.lane_parallel import ChannelWise, expect_channels
+from hwgen.ops.threshold_unit import ThresholdUnit
 from hwgen.rtl.memory import memory_resources
-from hwgen.rtl.stream.component import StreamComponent, code_shape
+from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.threshold_search import search_cost, search_fits, search_levels
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholds(Op):
+class Thresholds(ChannelWise):
     """Count reached thresholds.
 
     Parameters
@@ -76,27 +75,38 @@ class Thresholds(Op):
 
     # promise
     @property
-    def lanes(self) -> tuple[int, int]:
-        """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
+    def groups(self) -> int:
+        """Different parameters of a lane; 1 where they are constants."""
+        channels = max(len(self.thresholds), len(self.falling))
+        return max(channels // self.pe, 1)
+
+    @property
+    def searched(self) -> bool:
+        """Whether thresholds are searched by halves, not compared all at once."""
+        return search_fits(self.thresholds.shape[1], self.groups)
 
     @property
     def depth(self) -> int:
-        """Fetch, compare and, for more than one threshold, count."""
-        return 2 if self.thresholds.shape[1] <= 1 else 3
-
-    def schedule(self, *inputs: TensorType) -> Schedule:
-        """A beat a cycle."""
-        return lockstep(inputs[0], self.pe, self.depth)
+        """Fetch; compare once for each bit, or all at once and, for more than one, count."""
+        steps = self.thresholds.shape[1]
+        if self.searched:
+            return 1 + max(search_levels(steps), 1)
+        return 2 if steps <= 1 else 3
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict comparators, the counter and the threshold memory."""
         (x,) = inputs
         steps, bits = self.thresholds.shape[1], x.codes.width
-        groups = x.channels // self.pe
-        compare = bits * (0.5 if groups == 1 else 0.7) * steps
-        lane = Resources(lut=compare + 1.6 * (steps - 1), ff=bits + steps + self.codes.width)
-        return lane * self.pe + memory_resources(groups, self.pe * (steps * bits + 1))
+        if self.searched:
+            # Above the bits of the thresholds there is only the sign to look at.
+            compared = min(bits, CodeType.of(self.thresholds).width + 1) if steps else 0
+            lut, ff = search_cost(steps, self.groups, compared)
+            return Resources(lut=lut, ff=ff + bits) * self.pe
+        lane = Resources(
+            lut=0.7 * bits * steps + 1.6 * (steps - 1), ff=bits + steps + self.codes.width
+        )
+        words = self.beats_of_vector(x)
+        return lane * self.pe + memory_resources(words, self.pe * (steps * bits + 1))
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of thresholds that differ between channels of a lane."""
@@ -107,89 +117,16 @@ class Thresholds(Op):
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
         """Return `pe` lanes of comparators."""
-        return ThresholdUnit(self, inputs[0])
-
-
-class ThresholdUnit(ChannelPipeline):
-    """All thresholds of a channel are compared at once."""
-
-    def __init__(self, op: Thresholds, x: TensorType) -> None:
-        self.op, self.channels = op, x.channels
-        # A threshold beyond the reachable codes acts like one just outside them.
-        self.values = np.clip(op.thresholds, x.codes.lo, x.codes.hi + 1)
-        self.value_codes = CodeType(x.codes.lo, x.codes.hi + 1)
-        self.mixed = bool(op.falling.min() != op.falling.max())
-        super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, op.depth)
-
-    @property
-    def word_bits(self) -> int:
-        """Bits of one channel's parameters."""
-        return int(self.values.shape[1]) * self.value_codes.width + self.mixed
-
-    def parameter_words(self) -> tuple[list[int], int]:
-        """Return the thresholds, lowest first, then the falling flag where channels differ."""
-        width, steps = self.value_codes.width, self.values.shape[1]
-        rows = np.broadcast_to(self.value_codes.to_bits(self.values), (self.channels, steps))
-        falling = np.broadcast_to(self.op.falling, (self.channels,))
-        words = []
-        for row, flag in zip(rows, falling, strict=True):
-            word = sum(int(value) << (j * width) for j, value in enumerate(row))
-            words.append(word | (int(flag) << (steps * width) if self.mixed else 0))
-        return words, self.word_bits
-
-    def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
-        """Read the parameter memory."""
-        words, width = self.parameter_words()
-        return self.fetch_word(m, k, words, width, group, advance)
-
-    def lane(self, m: Module, k: int, x: Value, word: Value, advance: Signal) -> Value:
-        """Compare, then count."""
-        width, steps = self.value_codes.width, self.values.shape[1]
-        result = Signal(code_shape(self.o_codes), name=f"result{k}")
-        if steps == 0:
-            m.d.comb += result.eq(self.o_codes.lo)
-            return result
-        flip = word[-1] if self.mixed else Const(int(self.op.falling[0]), 1)
-        value = self._comparable(number(x, self.i_codes), self.i_codes)
-        bits = [
-            (value >= self._comparable(word[j * width : (j + 1) * width], self.value_codes)) ^ flip
-            for j in range(steps)
-        ]
-        reached = Signal(steps, name=f"reached{k}")
-        with m.If(advance):
-            m.d.sync += reached.eq(Cat(bits))
-        if steps == 1 and self.o_codes.bipolar:
-            m.d.comb += result.eq(reached)
-            return result
-        self._count(m, k, reached, result, advance)
-        return result
-
-    def _comparable(self, value: Value, codes: CodeType) -> Value:
-        """Bring inputs and thresholds to one width and sign, as linters want."""
-        signed = self.value_codes.signed or self.i_codes.lo < 0
-        width = max(self.value_codes.width, self.i_codes.width) + (0 if codes.lo < 0 else 1)
-        wide = extend(value, codes.signed or codes.bipolar, width)
-        return wide.as_signed() if signed else wide.as_unsigned()
-
-    def _count(self, m: Module, k: int, reached: Signal, result: Signal, advance: Signal) -> None:
-        ones = [Term(reached[j], CodeType(0, 1)) for j in range(len(reached))]
-        total = add_tree(m, ones, f"count{k}")
-        width = self.o_codes.width
-        base = Const(self.o_codes.lo & ((1 << width) - 1), width)
-        value = (
-            (extend(total.value, False, width) + base)[:width] if self.o_codes.lo else total.value
-        )
-        if self.depth == 2:
-            m.d.comb += result.eq(value)
-        else:
-            with m.If(advance):
-                m.d.sync += result.eq(value)
+        (x,) = inputs
+        parameters = self.thresholds, self.falling
+        return ThresholdUnit(*parameters, x, self.codes, self.pe, self.depth, self.searched)
 
 
 def _cases() -> tuple[Case, ...]:
     binary, flags = CodeType.binary(), integers((6,), 0, 1)
     rising = np.array([0])
     few = np.sort(integers((6, 3), -60, 60), axis=1)
+    many, most = np.sort(integers((40, 3), -60, 60), axis=1), integers((65, 1), -60, 60)
     cases = [
         Case(Thresholds(integers((6, 1), -60, 60), flags, binary, pe=pe), (vector(6, -50, 49),))
         for pe in (1, 2, 3, 6)
@@ -202,6 +139,14 @@ def _cases() -> tuple[Case, ...]:
         Case(Thresholds(few[:1], rising, CodeType(-4, -1), pe=2), (vector(6, -50, 49),)),
         Case(Thresholds(few[:, :1], rising, CodeType(0, 1), pe=3), (vector(6, -50, -9),)),
         Case(Thresholds(np.array([[1]]), rising + 1, binary), (bipolar_vector(3),)),
+        Case(Thresholds(few[:, :2], flags, CodeType(0, 2), pe=3), (vector(6, -50, 49),)),
+        # More channels than tables hold.
+        Case(Thresholds(many, integers((40,), 0, 1), CodeType(-2, 1)), (vector(40, -50, 49),)),
+        Case(Thresholds(most, np.array([1]), binary), (vector(65, -50, 49),)),
+        Case(
+            Thresholds(few, flags, CodeType(-1, 2), pe=12),
+            (TensorType((2, 4, 6), CodeType(-50, 49)),),
+        ),
         Case(
             Thresholds(np.arange(15)[None], rising, CodeType(0, 15), pe=2),
             (TensorType((2, 2), CodeType(-3, 16)),),
@@ -212,6 +157,11 @@ def _cases() -> tuple[Case, ...]:
 
 CASES = _cases()
 REJECTS = (
+    Reject(
+        Thresholds(np.array([[2]]), np.array([0]), CodeType(0, 1), pe=9),
+        (TensorType((2, 4, 3), CodeType(0, 9)),),
+        "pe is 9, expected a divisor of 3 channels or 3 times one of [1, 2, 4] pixels",
+    ),
     Reject(
         Thresholds(np.array([[1, 2]]), np.array([0]), CodeType(0, 3)),
         (vector(3, 0, 9),),

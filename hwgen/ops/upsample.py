@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
+from hwgen.ops.lane_choices import divisors
 from hwgen.rtl.memory import memory_resources
 from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.spatial.selection import count_grid
@@ -58,6 +59,14 @@ class Upsample(Op):
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
         return self.pe, self.pe
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat of the result a cycle."""
+        return inputs[0].size * self.factors[0] * self.factors[1] // self.pe
+
+    def foldings(self, *inputs: TensorType) -> tuple[Upsample, ...]:
+        """Parts of a pixel."""
+        return tuple(replace(self, pe=pe) for pe in divisors(inputs[0].channels))
 
     def _groups(self, x: TensorType) -> int:
         return x.channels // self.pe

@@ -45,6 +45,13 @@ def show_manifest(manifest: Mapping[str, Any], directory: Path) -> None:
         highlight=False,
     )
     show_layers(manifest)
+    slowest = manifest["bottleneck"]
+    out.print(
+        f"{escape(slowest['layer'])} sets the frame rate: {slowest['cycles']:,} of "
+        f"{manifest['interval_cycles']:,} cycles a frame ({slowest['utilization']:.1%}); "
+        "folding.json can be edited and given back with --folding",
+        highlight=False,
+    )
     show_resources(manifest)
     verified = manifest.get("verify")
     if verified:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
@@ -19,13 +20,12 @@ from hwgen.numeric.signed_digits import count_digits
 from hwgen.rtl.adder_graph import build_graph, graph_registers
 from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
 from hwgen.rtl.counting import following
-from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import constant_memory, pack
+from hwgen.rtl.memory import constant_memory, memory_resources
 from hwgen.rtl.stream.component import StreamComponent, code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
 
-FOLDED_LEVELS_PER_STAGE = 2
 # A register behind every adder: they share the slice, and synthesis cannot merge two carry
 # chains into something larger.
 CONSTANT_LEVELS_PER_STAGE = 1
@@ -36,14 +36,13 @@ SHARED = 0.5
 MOST_GRAPH_PAIRS = 4_000_000
 
 
-def folded_depth(kernel: DotKernel, simd: int) -> int:
-    """Cycles from a step to the output transfer: fetch, kernel, adder tree, accumulate."""
-    terms = simd * kernel.summands_per_lane()
-    return 1 + kernel.stages + tree_latency(terms, FOLDED_LEVELS_PER_STAGE) + 1
+def folded_depth(unit: FoldedUnit) -> int:
+    """Cycles from a step to the output transfer: fetch, sums, accumulate."""
+    return 1 + unit.cycles + 1
 
 
 class FoldedMatVec(StreamComponent):
-    """`pe` dot products of `simd` inputs a cycle; weights come from a memory.
+    """`pe` dot products of `simd` inputs a cycle; each step has its own weights.
 
     The first pass over a vector takes it from the stream and keeps it; later passes reread it.
     """
@@ -62,12 +61,26 @@ class FoldedMatVec(StreamComponent):
         self.column_folds = weights.shape[1] // simd
         super().__init__(inputs.codes, simd, outputs.codes, pe)
 
-    def weight_words(self) -> list[int]:
-        """Return the memory: a word a step, `pe` rows of `simd` encoded weights, row 0 lowest."""
-        encoded = self.kernel.encode(self.weights)
-        grid = encoded.reshape(self.row_folds, self.pe, self.column_folds, self.simd)
-        steps = grid.transpose(0, 2, 1, 3).reshape(self.row_folds * self.column_folds, -1)
-        return [pack(step.tolist(), self.kernel.weight_bits) for step in steps]
+    @staticmethod
+    def resources_of(
+        kernel: DotKernel, weights: Codes, pe: int, simd: int, outputs: CodeType
+    ) -> Resources:
+        """Predict the sums, accumulators, the kept input vector and the control."""
+        row_folds, column_folds = weights.shape[0] // pe, weights.shape[1] // simd
+        unit = kernel.folded_unit(row_folds * column_folds, simd)
+        width, beat = outputs.width, simd * kernel.inputs.width
+        accumulators = Resources(lut=width * pe, ff=2 * width * pe)
+        total = unit.resources(pe) + accumulators + Resources(lut=24, ff=20 + beat)
+        if row_folds == 1:
+            return total
+        if unit.offsets_differ:
+            total += memory_resources(row_folds, width * pe)
+        return total + memory_resources(column_folds, beat, distributed=True)
+
+    def weight_steps(self) -> Codes:
+        """Return the weights of each step, [steps, pe, simd]."""
+        grid = self.weights.reshape(self.row_folds, self.pe, self.column_folds, self.simd)
+        return grid.transpose(0, 2, 1, 3).reshape(-1, self.pe, self.simd)
 
     def elaborate(self, platform: object) -> Module:
         """Sequencer, fetch, dot products, accumulators."""
@@ -92,9 +105,9 @@ class FoldedMatVec(StreamComponent):
             with m.If(last_column):
                 m.d.sync += row_pass.eq(following(row_pass, row_pass == self.row_folds - 1))
         beat = self._fetch(m, advance, step, first_pass, column)
-        word = self._weights(m, advance, step)
+        address = self._address(m, step)
         flags = Cat(step, first_column, last_column)
-        self._rows(m, advance, beat, word, flags)
+        self._rows(m, advance, beat, address, flags)
         return m
 
     def _fetch(
@@ -124,59 +137,90 @@ class FoldedMatVec(StreamComponent):
             m.d.sync += beat.eq(source)
         return beat
 
-    def _weights(self, m: Module, advance: Signal, step: Signal) -> Value:
-        words = self.weight_words()
-        address = Signal(range(max(len(words), 2)))
+    def _address(self, m: Module, step: Signal) -> Signal:
+        """Return the number of the step: it has its own weights."""
+        steps = self.row_folds * self.column_folds
+        address = Signal(range(max(steps, 2)))
         with m.If(step):
-            m.d.sync += address.eq(following(address, address == len(words) - 1))
-        width = self.pe * self.simd * self.kernel.weight_bits
-        return constant_memory(m, words, width, address, advance, "weights")
+            m.d.sync += address.eq(following(address, address == steps - 1))
+        return address
 
-    def _rows(self, m: Module, advance: Signal, beat: Signal, word: Value, flags: Value) -> None:
-        kernel, bits = self.kernel, self.kernel.weight_bits
-        latency = folded_depth(kernel, self.simd) - 1
-        for stage in range(latency):
+    def _rows(self, m: Module, advance: Signal, beat: Signal, address: Value, flags: Value) -> None:
+        steps = self.weight_steps()
+        unit = self.kernel.folded_unit(len(steps), self.simd)
+        for stage in range(folded_depth(unit) - 1):
             held = Signal(3, name=f"flags_s{stage + 1}")
             with m.If(advance):
                 m.d.sync += held.eq(flags)
             flags = held
         valid, first, last = flags[0], flags[1], flags[2]
-        code_bits = self.i_codes.width
-        x = [beat[k * code_bits : (k + 1) * code_bits] for k in range(self.simd)]
-        for row in range(self.pe):
-            begin = row * self.simd
-            words = [word[(begin + k) * bits : (begin + k + 1) * bits] for k in range(self.simd)]
-            terms = kernel.summands(m, x, words, f"row{row}", advance)
-            total = add_tree(m, terms, f"row{row}_sum", advance, FOLDED_LEVELS_PER_STAGE)
-            self._accumulate(m, advance, total, row, valid, first)
+        bits = self.i_codes.width
+        x = [beat[k * bits : (k + 1) * bits] for k in range(self.simd)]
+        starts = self._starts(m, unit, advance, valid & last)
+        sums = unit.build(m, x, steps, address, advance)
+        for row, (total, start) in enumerate(zip(sums, starts, strict=True)):
+            self._accumulate(m, advance, total, start, row, valid, first)
         with m.If(advance):
             m.d.sync += self.o.valid.eq(valid & last)
 
+    def _starts(self, m: Module, unit: FoldedUnit, advance: Signal, done: Value) -> list[Value]:
+        """Return what each accumulator starts from: the constants that the row's sums lack."""
+        width = self.o_codes.width
+        offsets = np.array([unit.offset(row) for row in self.weights]).reshape(-1, self.pe)
+        if self.row_folds == 1:
+            return [Const(int(offset), width) for offset in offsets[0]]
+        # The memory's word comes a cycle later, so it is asked for the pass that comes next.
+        finishing = Signal(range(self.row_folds))
+        following_pass = Signal(range(self.row_folds))
+        is_last = finishing == self.row_folds - 1
+        m.d.comb += following_pass.eq(Mux(done, following(finishing, is_last), finishing))
+        with m.If(advance):
+            m.d.sync += finishing.eq(following_pass)
+        words = (offsets & ((1 << width) - 1)).T.tolist()
+        return [
+            constant_memory(m, lane, width, following_pass, advance, f"start{row}")
+            for row, lane in enumerate(words)
+        ]
+
     def _accumulate(
-        self, m: Module, advance: Signal, total: Term, row: int, valid: Value, first: Value
+        self,
+        m: Module,
+        advance: Signal,
+        total: Term,
+        start: Value,
+        row: int,
+        valid: Value,
+        first: Value,
     ) -> None:
         width = self.o_codes.width
-        start = Const(self.kernel.per_input * self.weights.shape[1], width)
-        gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
         accumulator = Signal(width, name=f"row{row}_accumulator")
         previous = Mux(first, start, accumulator) if self.column_folds > 1 else start
         with m.If(advance & valid):
-            m.d.sync += accumulator.eq((previous + widen(gained, width))[:width])
+            # The sum first: a carry chain takes its first operand as it is, the other through LUTs
+            # that have room for the multiplexer.
+            m.d.sync += accumulator.eq((widen(total, width) + previous)[:width])
         m.d.comb += self.o.payload[row].eq(accumulator)
 
 
 class ConstantMatVec(Pipeline):
     """The whole matrix at once: an adder graph over all rows, or a tree for each of them.
 
-    The graph is held to the depth of the deepest tree, so the latency does not depend on it.
+    The graph is held to the depth of the deepest tree, so the latency does not depend on it. A beat
+    holds the vectors of `pixels` pixels; each has adders of its own.
     """
 
     def __init__(
-        self, kernel: DotKernel, weights: Codes, inputs: TensorType, outputs: TensorType
+        self,
+        kernel: DotKernel,
+        weights: Codes,
+        inputs: TensorType,
+        outputs: TensorType,
+        pixels: int = 1,
     ) -> None:
-        self.kernel, self.weights = kernel, weights
+        self.kernel, self.weights, self.pixels = kernel, weights, pixels
         self.depth = self.depth_of(kernel, weights)
-        super().__init__(inputs.codes, weights.shape[1], outputs.codes, weights.shape[0])
+        rows, columns = weights.shape
+        super().__init__(inputs.codes, pixels * columns, outputs.codes, pixels * rows)
 
     @staticmethod
     def depth_of(kernel: DotKernel, weights: Codes) -> int:
@@ -235,26 +279,33 @@ class ConstantMatVec(Pipeline):
                 m.d.sync += held.eq(lane)
             x.append(held)
         graph = self.graph_of(self.kernel, self.weights)
-        if graph is None:
-            sums = [self._tree(m, x, k, advance) for k in range(self.weights.shape[0])]
-        else:
-            numbers = [number(value, self.kernel.inputs) for value in x]
-            sums = build_graph(
-                m, graph, numbers, advance, "sum", self.depth - 2, CONSTANT_LEVELS_PER_STAGE
-            )
-        return [self._result(m, total, k, advance) for k, total in enumerate(sums)]
+        rows, columns = self.weights.shape
+        results = []
+        for pixel in range(self.pixels):
+            own = x[pixel * columns : (pixel + 1) * columns]
+            prefix = f"pixel{pixel}_" if self.pixels > 1 else ""
+            if graph is None:
+                sums = [self._tree(m, own, k, advance, f"{prefix}row{k}_sum") for k in range(rows)]
+            else:
+                numbers = [number(value, self.kernel.inputs) for value in own]
+                depth, name = self.depth - 2, f"{prefix}sum"
+                sums = build_graph(
+                    m, graph, numbers, advance, name, depth, CONSTANT_LEVELS_PER_STAGE
+                )
+            results += [self._result(m, s, advance, f"{prefix}row{k}") for k, s in enumerate(sums)]
+        return results
 
-    def _tree(self, m: Module, x: Sequence[Value], index: int, advance: Signal) -> Term:
+    def _tree(self, m: Module, x: Sequence[Value], index: int, advance: Signal, name: str) -> Term:
         terms = self.kernel.constant_summands(x, self.weights[index])
-        total = add_tree(m, terms, f"row{index}_sum", advance, CONSTANT_LEVELS_PER_STAGE)
+        total = add_tree(m, terms, name, advance, CONSTANT_LEVELS_PER_STAGE)
         spent = tree_latency(len(terms), CONSTANT_LEVELS_PER_STAGE)
-        return delay(m, total, f"row{index}_sum", self.depth - 2 - spent, advance)
+        return delay(m, total, name, self.depth - 2 - spent, advance)
 
-    def _result(self, m: Module, total: Term, index: int, advance: Signal) -> Value:
+    def _result(self, m: Module, total: Term, advance: Signal, name: str) -> Value:
         gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
         offset = self.kernel.per_input * self.weights.shape[1]
         width = self.o_codes.width
-        result = Signal(code_shape(self.o_codes), name=f"row{index}")
+        result = Signal(code_shape(self.o_codes), name=name)
         value = widen(gained, width)
         with m.If(advance):
             m.d.sync += result.eq((value + Const(offset, width))[:width] if offset else value)

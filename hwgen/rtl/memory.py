@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from amaranth import Const, Module, Signal, Value
 from amaranth.lib.memory import Memory
 
 from hwgen.cost import Resources
+from hwgen.ir import Codes
 
 # Deeper than one LUT's 64 words and larger than that, block RAM is the smaller share of a device.
 DISTRIBUTED_WORDS = 64
 DISTRIBUTED_BITS = 1024
+
+# What a RAMB18 may cost in LUTs before LUT RAM is dearer: Zynq devices have 150 to 350 for each.
+LUTS_OF_HALF_BRAM = 100
 
 # Words and bits of a RAMB18 as a read-only memory; AMD UG573, table 1-1.
 HALF_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -37,6 +42,21 @@ def constant_memory(
     return word
 
 
+def lookup(values: Codes, index: Value) -> Value:
+    """Return the bit of `values` at `index`: any function of its bits, one LUT6 up to six of them.
+
+    Parameters
+    ----------
+    values : 0 or 1 for each number that `index` can be, as an array of any shape
+    """
+    bits = values.ravel()
+    if bits.min() == bits.max():
+        return Const(int(bits[0]), 1)
+    table = np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
+    # `build/rom_luts.v` sees to it that this becomes one LUT.
+    return (Const(int.from_bytes(table, "little"), 1 << len(index)) >> index)[0]
+
+
 def pack(words: Sequence[int], width: int) -> int:
     """Return `words` side by side, the first in the low bits."""
     packed = 0
@@ -58,5 +78,40 @@ def memory_resources(depth: int, width: int, distributed: bool = False) -> Resou
     if distributed or memory_style(depth, width) == "distributed":
         # A LUT holds 64 words of one bit; the slice's own multiplexers join up to eight.
         return Resources(lut=width * -(-depth // 64), ff=width)
-    halves = min(-(-depth // words) * -(-width // bits) for words, bits in HALF_BRAM_SHAPES)
-    return Resources(bram36=0.5 * halves)
+    return Resources(bram36=0.5 * _half_brams(depth, width))
+
+
+def lut_ram_luts(depth: int, width: int) -> int:
+    """Predict the LUTs of a memory that is written: RAM64M8 and RAM32M16, and what joins them.
+
+    A slice of eight LUTs holds 64 words of 7 bits or 32 words of 14 (AMD UG574, table 2-2).
+    """
+    whole, rest = divmod(depth, 64)
+    slices = whole * -(-width // 7)
+    if rest:
+        slices += -(-width // 14) if rest <= 32 else -(-width // 7)
+    blocks = whole + (rest > 0)
+    joining = width * -(-blocks // 4) + 4 * blocks if blocks > 1 else 0
+    return 8 * slices + joining
+
+
+def ram_style(depth: int, width: int) -> str:
+    """Return "block" or "distributed": what a memory that is written is built from.
+
+    With one write port and one registered read port; without the register, LUTs are all there is.
+    """
+    luts, halves = lut_ram_luts(depth, width), _half_brams(depth, width)
+    return "distributed" if luts <= LUTS_OF_HALF_BRAM * halves else "block"
+
+
+def ram_resources(depth: int, width: int) -> Resources:
+    """Predict such a memory, its read register included."""
+    if depth <= 1 or width == 0:
+        return Resources(ff=width)
+    if ram_style(depth, width) == "distributed":
+        return Resources(lut=lut_ram_luts(depth, width), ff=width)
+    return Resources(bram36=0.5 * _half_brams(depth, width))
+
+
+def _half_brams(depth: int, width: int) -> int:
+    return min(-(-depth // words) * -(-width // bits) for words, bits in HALF_BRAM_SHAPES)

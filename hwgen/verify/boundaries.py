@@ -17,6 +17,8 @@ from hwgen.ops.fifo import Fifo
 from hwgen.ops.matvec import MatVec
 
 _CANDIDATES = 2048
+_MOST_CODES = 1 << 27  # of all values of all candidates: a large network has fewer to choose from
+_PORTION_CODES = 1 << 24  # of these in memory at once
 _MOST_EDGES = 1 << 15  # of a node; beyond, its steps are so many that random frames meet them
 
 
@@ -48,23 +50,25 @@ def edges_met(graph: Graph, frames: Codes) -> npt.NDArray[np.bool_]:
 
     An edge is a channel, an output code, and the side on which the next input code gives another.
     """
-    values = graph.trace(frames)
-    columns = [
-        met
-        for node in graph.nodes
-        if _is_function(node, graph)
-        for met in _edges_of(graph, node, values[node.inputs[0]])
-    ]
-    if not columns:
+    functions = [node for node in graph.nodes if _is_function(node, graph)]
+    if not functions:
         return np.zeros((len(frames), 0), dtype=bool)
-    return np.concatenate(columns, axis=1)
+    portion = max(_PORTION_CODES // graph.codes_per_frame, 1)
+    rows = []
+    for begin in range(0, len(frames), portion):
+        values = graph.trace(frames[begin : begin + portion])
+        columns = [m for n in functions for m in _edges_of(graph, n, values[n.inputs[0]])]
+        rows.append(np.concatenate(columns, axis=1))
+    met = np.concatenate(rows)
+    return np.asarray(met[:, met.any(axis=0)])
 
 
 def candidate_frames(graph: Graph, rng: np.random.Generator) -> Codes:
     """Return random frames to choose from."""
     kind = graph.inputs[0].type
     every = kind.codes.codes()
-    return every[rng.integers(0, len(every), (_CANDIDATES, *kind.shape))]
+    count = min(_CANDIDATES, max(_MOST_CODES // graph.codes_per_frame, 1))
+    return every[rng.integers(0, len(every), (count, *kind.shape))]
 
 
 def _is_function(node: Node, graph: Graph) -> bool:
@@ -89,4 +93,4 @@ def _edges_of(graph: Graph, node: Node, x: Codes) -> Iterator[npt.NDArray[np.boo
         at_edge = neighbour != y
         met = np.zeros((len(x), out.channels * out.codes.size), dtype=bool)
         met[frame[at_edge], edge[at_edge]] = True
-        yield met[:, met.any(axis=0)]
+        yield met

@@ -47,7 +47,7 @@ def golden(graph: Graph, inputs: Codes, model: Path, executor: Executor) -> Gold
 
     Parameters
     ----------
-    executor : (model file, float32 frames) -> float32 outputs
+    executor : (model file, float32 frames shaped as in the model) -> float32 outputs
 
     Raises
     ------
@@ -56,18 +56,18 @@ def golden(graph: Graph, inputs: Codes, model: Path, executor: Executor) -> Gold
     reals = real_frames(graph.inputs[0], inputs)
     # Where preparing and rounding do not lead back to the same code, both see the same neighbour.
     codes = graph.evaluate(graph.inputs[0].quantize(reals))
-    floats = np.asarray(executor(model, reals), dtype=np.float64).reshape(codes.shape)
-    scale = np.array(graph.scale_of(graph.outputs[0]))
-    float_codes = np.rint(floats / scale).astype(np.int64)
+    ours = graph.dequantize(codes)
+    floats = np.asarray(executor(model, reals), dtype=np.float64).reshape(ours.shape)
     exact = exact_scales(graph)
-    wrong = (floats != codes * scale) if exact else (float_codes != codes)
+    scale = graph.as_model(np.broadcast_to(graph.scale_of(graph.outputs[0]), codes.shape))
+    wrong = (floats != ours) if exact else (np.rint(floats / scale) != graph.as_model(codes))
     frames = np.flatnonzero(wrong.reshape(len(codes), -1).any(axis=1))
     if exact and len(frames):
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         raise VerificationError(
             f"{graph.name}: the integer graph and the float execution of {model.name} differ in "
             f"{len(frames)} of {len(codes)} frames, though every scale is a power of two; first: "
-            f"frame {at[0]}, element {list(at[1:])}: graph {float((codes * scale)[at])!r}, float "
+            f"frame {at[0]}, element {list(at[1:])}: graph {float(ours[at])!r}, float "
             f"{float(floats[at])!r}. This is a fault of hwgen's importer or of a pass: please "
             "report it with the model"
         )
@@ -75,7 +75,7 @@ def golden(graph: Graph, inputs: Codes, model: Path, executor: Executor) -> Gold
 
 
 def execute_model(model: Path, frames: Reals) -> Reals:
-    """Run the ONNX file on frames in the graph's shape; the file's own may be another."""
+    """Run the ONNX file on frames whose elements are in its order, whatever their shape."""
     file = read(model)
     stored = {tensor.name for tensor in file.graph.initializer}
     (source,) = (value for value in file.graph.input if value.name not in stored)
@@ -83,8 +83,9 @@ def execute_model(model: Path, frames: Reals) -> Reals:
 
 
 def real_frames(source: Input, codes: Codes) -> Reals:
-    """Return real frames that the model's input quantizer turns into `codes`."""
-    reals = (codes * source.scale).astype(np.float32)
+    """Return real frames, shaped as in the model, that its input quantizer turns into `codes`."""
+    streamed = codes if source.layout is None else source.layout.to_model(codes)
+    reals = (streamed * source.scale).astype(np.float32)
     for name, constant in reversed(source.prepare):
         reals = _INVERSE[name](reals, np.float32(constant))
     return reals.astype(np.float32)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from hwgen.ir import Codes, Graph
+from hwgen.ir import Codes, Graph, Schedule
 from hwgen.mapping.layers import Layer, group_layers
 from hwgen.numeric import CodeType
 from hwgen.rtl.axi.axi_stream import tdata_bits
@@ -88,7 +89,7 @@ def first_mismatch(
     expected = graph.trace(frames)
     layers = group_layers(graph)
     streams = [_Stream(INPUT_LAYER, graph.inputs[0].source, graph.inputs[0].name, None)]
-    streams += [_Stream(la.name, _source(la), la.nodes[-1].name, la) for la in layers]
+    streams += [_Stream(la.name, _source(la), la.gives, la) for la in layers]
     for stream, recording in zip(streams, recordings, strict=True):
         lanes = _lanes(graph, stream)
         codes = beat_format(graph.types[stream.value].codes, lanes).unpack(recording.beats)
@@ -144,15 +145,19 @@ def _source(layer: Layer) -> str:
 def _lanes(graph: Graph, stream: _Stream) -> int:
     if stream.layer is None:
         return graph.nodes[0].op.lanes[0]
-    return stream.layer.nodes[-1].op.lanes[1]
+    return stream.layer.lanes[1]
 
 
 def _stuck(graph: Graph, layers: Sequence[Layer], recordings: Sequence[Recording]) -> int | None:
     """Return the index of the recording of the layer that lost beats or stopped."""
+    beats = {graph.inputs[0].name: len(recordings[0].beats)}
+    for layer, after in zip(layers, recordings[1:], strict=True):
+        beats[layer.gives] = len(after.beats)
     for index, layer in enumerate(layers):
-        before, after = recordings[index], recordings[index + 1]
+        after = recordings[index + 1]
         waits = after.valid and not after.ready
-        if not waits and len(after.beats) < producible(graph, layer, len(before.beats)):
+        before = [beats[name] for name in layer.reads]
+        if not waits and len(after.beats) < producible(graph, layer, before):
             return index + 1
     # Nobody lost anything: the first stream that waits for ever has a consumer that stopped.
     for index in reversed(range(len(layers))):
@@ -161,12 +166,17 @@ def _stuck(graph: Graph, layers: Sequence[Layer], recordings: Sequence[Recording
     return None
 
 
-def producible(graph: Graph, layer: Layer, beats: int) -> int:
-    """Return how many beats `layer` gives once it has taken `beats`."""
-    for node in layer.nodes:
-        schedule = node.op.schedule(*graph.input_types(node))
-        taking = np.flatnonzero(schedule.takes)
-        frames, rest = divmod(beats, len(taking))
-        begun = int(schedule.gives[: taking[rest]].sum()) if rest else 0
-        beats = frames * int(schedule.gives.sum()) + begun
-    return beats
+def producible(graph: Graph, layer: Layer, beats: Sequence[int]) -> int:
+    """Return how many beats `layer` gives once it has taken `beats` of each of its inputs."""
+    schedule = layer.schedule(graph)
+    return min(
+        _given_after(schedule, takes, taken)
+        for takes, taken in zip(schedule.inputs, beats, strict=True)
+    )
+
+
+def _given_after(schedule: Schedule, takes: npt.NDArray[np.bool_], beats: int) -> int:
+    taking = np.flatnonzero(takes)
+    frames, rest = divmod(beats, len(taking))
+    begun = int(schedule.gives[: taking[rest]].sum()) if rest else 0
+    return frames * int(schedule.gives.sum()) + begun

@@ -148,11 +148,14 @@ def _broken_promises(
     problems = [
         f"{name}: did not run" for name in cast(list[str], bench["tests"]) if name not in run.ran
     ]
-    promised, measured = manifest["interval_cycles"], run.measured.get("interval_cycles")
-    if measured is not None and measured != promised:
-        problems.append(
-            f"interval: a frame every {measured} cycles measured, the manifest promises {promised}"
-        )
+    for what, meaning in (
+        ("interval_cycles", "a frame every {} cycles measured"),
+        ("latency_cycles", "a lone frame took {} cycles"),
+    ):
+        promised, measured = manifest[what], run.measured.get(what)
+        if measured is not None and measured != promised:
+            name = what.removesuffix("_cycles")
+            problems.append(f"{name}: {meaning.format(measured)}, the manifest promises {promised}")
     if not run.measured["codes_compared"]:
         problems.append("not a single code was compared")
     return problems

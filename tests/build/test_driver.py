@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwgen.build.driver import DriverInfo, FrameFormat, write_driver
 from hwgen.errors import ToolError
+from hwgen.ir import Layout
 from hwgen.numeric import CodeType
 from hwgen.rtl.axi.registers import IDENTITY, OFFSETS, sha256_words
 
@@ -230,3 +231,21 @@ def test_format_that_makes_no_sense(arguments, message):
 def test_hash_must_be_one():
     with pytest.raises(ToolError, match="is not a SHA-256"):
         DriverInfo("digits", INPUT, OUTPUT, '"; import os')
+
+
+def test_images_are_shaped_as_in_the_model_and_stream_channels_last(tmp_path):
+    codes = CodeType(0, 255)
+    streamed = FrameFormat(codes, (2, 4, 3), 3, 24, Layout((3, 2, 4), (3, 8), (1, 0)))
+    driver = load_driver(tmp_path, streamed, streamed)
+    frames = np.arange(48).reshape(2, 3, 2, 4)
+    packed = driver.INPUT.pack(frames)
+    assert packed.tolist() == frames.transpose(0, 2, 3, 1).reshape(2, -1).tolist()
+    assert driver.OUTPUT.unpack(packed).tolist() == frames.tolist()
+    with pytest.raises(ValueError, match=r"shape \(2, 2, 4, 3\), expected \(N, \(3, 2, 4\)\)"):
+        driver.INPUT.pack(frames.transpose(0, 2, 3, 1))
+
+
+def test_one_index_a_frame(tmp_path):
+    index = FrameFormat(CodeType(0, 9), (1,), 1, 8, Layout((), (1,), (0,)))
+    driver = load_driver(tmp_path, index, index)
+    assert driver.OUTPUT.unpack(driver.INPUT.pack(np.array([7, 0, 9]))).tolist() == [7, 0, 9]

@@ -66,3 +66,44 @@ def test_one_wrong_bit_is_found(tmp_path: Path) -> None:
     wrong = [*words[:-1], words[-1] ^ 4]
     with pytest.raises(ToolError):
         prove(rom(words, 4, "gold"), rom(wrong, 4, "gate"), tmp_path)
+
+
+def prove_lookup(table: int, other: int, width: int, folder: Path) -> str:
+    (folder / "both.v").write_text(
+        "".join(
+            f"module {name} (input [5:0] index, output y);\n"
+            f"  wire [{width - 1}:0] all = {width}'h{value:x} >> index;\n"
+            "  assign y = all[0];\nendmodule\n"
+            for name, value in (("gold", table), ("gate", other))
+        )
+    )
+    return run_yosys(
+        [
+            "read_verilog both.v",
+            "proc",
+            "wreduce",
+            f"techmap -autoproc -map {quote_path(_ROM_LUTS)} gate",
+            "read_verilog +/xilinx/cells_sim.v",
+            "hierarchy -check",
+            "select -assert-count 1 gate/t:*LUT6*",
+            "proc",
+            "flatten gate",
+            "miter -equiv -flatten -make_outputs gold gate miter",
+            "hierarchy -top miter",
+            "sat -verify -prove trigger 0 -show-ports miter",
+        ],
+        cwd=folder,
+    )
+
+
+@pytest.mark.parametrize("width", [64, 61, 33])
+def test_indexed_constant_is_one_equal_lut(width: int, tmp_path: Path) -> None:
+    table = int(np.random.default_rng(width).integers(0, 2**62)) | 1 << (width - 1)
+    table &= (1 << width) - 1
+    assert "SUCCESS" in prove_lookup(table, table, width, tmp_path)
+
+
+def test_one_wrong_bit_of_an_indexed_constant_is_found(tmp_path: Path) -> None:
+    table = (1 << 63) | 0x1234567
+    with pytest.raises(ToolError):
+        prove_lookup(table, table ^ 1 << 40, 64, tmp_path)

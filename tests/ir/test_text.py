@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgen.errors import IRError
-from hwgen.ir import Graph, Input, Node, TensorType
+from hwgen.ir import Graph, Input, Layout, Node, TensorType
 from hwgen.ir.text import parse_graph, print_graph
 from hwgen.numeric import CodeType, Rounding
 from hwgen.ops import elementwise
@@ -16,12 +16,13 @@ from hwgen.ops.elementwise import Elementwise
 from hwgen.ops.float_steps import Add, Apply, Clip, Curve, LeakyRectify, Multiply, Quantize, reals
 from hwgen.ops.matvec import MatVec
 from hwgen.ops.registry import IR_OPERATORS, OPERATOR_MODULES
+from hwgen.ops.reshape import Reshape
 
 TEXT = """graph tiny
 
 %x : [2] -8..7 scale 0x1p-3 = input rounding=RND_CONV zero_point=0 prepare=()
-%fc1 : [2] -75..75 scale 0x1p-7 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac  \
-# from "fc1/MatMul"
+%fc1 : [2] -75..75 scale 0x1p-7 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac \
+pixels=1  # from "fc1/MatMul"
 output %fc1
 """
 
@@ -43,9 +44,10 @@ CASES = [case for module in (*OPERATOR_MODULES, elementwise) for case in module.
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.op.name)
 def test_every_operator(case):
-    (kind,) = case.inputs
-    node = Node("y", case.op, ("x",), (0.1,), source='a "quoted" \\ name\n')
-    round_trip(Graph("g", (Input("x", kind, 0.3),), (node,), ("y",)))
+    inputs = tuple(Input(f"x{k}", kind, 0.3) for k, kind in enumerate(case.inputs))
+    names = tuple(source.name for source in inputs)
+    node = Node("y", case.op, names, (0.1,), source='a "quoted" \\ name\n')
+    round_trip(Graph("g", inputs, (node,), ("y",)))
 
 
 def test_every_step_and_field():
@@ -73,6 +75,15 @@ def test_every_step_and_field():
     assert "\0" not in text
 
 
+def test_layouts_of_images():
+    source = Input(
+        "x", TensorType((2, 3, 4), CodeType(0, 9)), layout=Layout((4, 2, 3), (4, 6), (1, 0))
+    )
+    node = Node("y", Reshape((24,)), ("x",))
+    graph = Graph("g", (source,), (node,), ("y",), Layout((24,), (24,), (0,)))
+    assert "layout=Layout(model=(4, 2, 3), split=(4, 6), axes=(1, 0))" in round_trip(graph)
+
+
 @given(
     rows=st.integers(1, 6),
     columns=st.integers(1, 20),
@@ -94,7 +105,7 @@ def test_random_matrices(rows, columns, scale, seed):
         ("%fc1 :", "%x :", "line 4: %x is defined twice"),
         ("(%x)", "(%z)", "line 4: %z is not defined before"),
         ("output %fc1", "output %fc2", "line 5: %fc2 is not defined before"),
-        ("matvec", "matvek", "line 4: operator 'matvek' is unknown; known are argmax, "),
+        ("matvec", "matvek", "line 4: operator 'matvek' is unknown; known are add, argmax, "),
         ("-75..75", "-75..76", "line 4: %fc1: the text says [2] -75..76, the operator gives [2]"),
         ("[2] -75..75", "[3] -75..75", "line 4: %fc1: the text says [3] -75..75"),
         ("pe=1", "pi=1", "line 4: field 'pi' is unknown; expected weights, pe, simd, kernel"),

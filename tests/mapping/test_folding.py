@@ -11,8 +11,9 @@ import pytest
 from hwgen.board import load_board
 from hwgen.cost import Resources
 from hwgen.errors import MappingError
-from hwgen.mapping.folding import _choice, _foldings, fold
+from hwgen.mapping.folding import cheapest, fold
 from hwgen.mapping.layers import group_layers
+from hwgen.mapping.menus import menu_of
 from hwgen.mapping.timing import interval_cycles
 from hwgen.ops.matvec import Kernel, MatVec
 from tests.mapping.networks import random_network
@@ -30,19 +31,16 @@ def test_meets_the_target_exactly() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_cheapest_equals_brute_force(seed: int) -> None:
     graph = random_network(seed, (6, 4, 3), fold=False)
-    menus = [
-        [_choice(graph, nodes, BOARD) for nodes in _foldings(graph, layer)]
-        for layer in group_layers(graph)
-    ]
+    menus = [menu_of(graph, layer, BOARD, None) for layer in group_layers(graph)]
     for limit in (2, 6, 24):
         best = min(
             sum(choice.price for choice in combination)
             for combination in itertools.product(*menus)
             if max(choice.interval_cycles for choice in combination) <= limit
         )
-        folded = fold(graph, BOARD, 100, target_fps=100e6 / limit)
-        price = sum(_choice(folded, layer.nodes, BOARD).price for layer in group_layers(folded))
-        assert price == best
+        chosen = cheapest(menus, limit, BOARD.resources)
+        assert chosen is not None
+        assert sum(choice.price for choice in chosen) == best
 
 
 def test_without_a_target_the_board_is_filled() -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from hwgen.ir import Op
 from hwgen.numeric import Rounding
+from hwgen.ops.add import Add
 from hwgen.ops.argmax import ArgMax
+from hwgen.ops.concat import Concat
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.depthwise import Depthwise
 from hwgen.ops.fifo import Fifo
@@ -89,8 +91,33 @@ def naive_vector(op: Op, x: list[int]) -> list[int]:
     raise AssertionError(f"no naive model of {op.name}")
 
 
-def naive(op: Op, codes: np.ndarray) -> np.ndarray:
+def naive_joined(op: Op, inputs: tuple[np.ndarray, ...]) -> np.ndarray | None:
+    """The operators with several inputs, vector by vector."""
+    shape = inputs[0].shape[:-1]
+    vectors = zip(*(codes.reshape(-1, codes.shape[-1]).tolist() for codes in inputs), strict=True)
+    match op:
+        case Add():
+            weights = op.multipliers.tolist()
+            out = [
+                [
+                    sum(m * v for m, v in zip(weights, lane, strict=True))
+                    for lane in zip(*each, strict=True)
+                ]
+                for each in vectors
+            ]
+        case Concat():
+            out = [[code for vector in each for code in vector] for each in vectors]
+        case _:
+            return None
+    return np.array(out, dtype=np.int64).reshape(*shape, -1)
+
+
+def naive(op: Op, *inputs: np.ndarray) -> np.ndarray:
     """Apply `op` to frames, image by image or vector by vector."""
+    joined = naive_joined(op, inputs)
+    if joined is not None:
+        return joined
+    (codes,) = inputs
     images = naive_images(op, codes)
     if images is not None:
         return images

@@ -6,8 +6,8 @@ operator.
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
-from amaranth.lib import wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -15,23 +15,33 @@ from hwgen.rtl.stream.component import StreamComponent
 
 
 class SelfCheck(wiring.Component):
-    """Send `beats` through `unit` and compare with `expected`.
+    """Send `beats` (a list for each input) through `unit` and compare with `expected`.
 
-    Ports: `idle` and `stall` switch random gaps on; `done` when all beats have come, `wrong` once
-    a beat differed, `unstable` once a stalled beat changed.
+    Ports: `idle` and `stall` switch random gaps on; `limited` stops each input behind `limit`
+    beats; `done` when all beats have come, `wrong` once a beat differed, `unstable` once a stalled
+    beat changed; `taken` and `given` at each transfer of the first input and of the output.
     """
 
     def __init__(
-        self, unit: StreamComponent, beats: list[int], expected: list[int], seed: int
+        self,
+        unit: StreamComponent,
+        beats: list[list[int]],
+        expected: list[int],
+        seed: int,
+        limit: int = 0,
     ) -> None:
         self.unit, self.beats, self.expected, self.seed = unit, beats, expected, seed
+        self.limit = limit
         super().__init__(
             {
                 "idle": In(1),
                 "stall": In(1),
+                "limited": In(1),
                 "done": Out(1),
                 "wrong": Out(1),
                 "unstable": Out(1),
+                "taken": Out(1),
+                "given": Out(1),
             }
         )
 
@@ -40,21 +50,26 @@ class SelfCheck(wiring.Component):
         m.submodules.unit = self.unit
         noise = Signal(16, init=(self.seed * 40503 + 1) & 0xFFFF or 1)
         m.d.sync += noise.eq((noise << 1) | (noise[15] ^ noise[13] ^ noise[12] ^ noise[10]))
-        self._source(m, noise)
+        for k, (i, beats) in enumerate(zip(self.unit.streams_in, self.beats, strict=True)):
+            self._source(m, noise, k, i, beats)
         self._sink(m, noise)
+        m.d.comb += [
+            self.taken.eq(self.unit.i.valid & self.unit.i.ready),
+            self.given.eq(self.unit.o.valid & self.unit.o.ready),
+        ]
         return m
 
-    def _source(self, m: Module, noise: Signal) -> None:
-        i = self.unit.i
-        m.submodules.stimulus = memory = Memory(
-            shape=len(i.payload.as_value()), depth=len(self.beats) + 1, init=self.beats
-        )
+    def _source(self, m: Module, noise: Signal, k: int, i: stream.Interface, beats: list[int]):
+        """Each input has gaps at times of its own."""
+        memory = Memory(shape=len(i.payload.as_value()), depth=len(beats) + 1, init=beats)
+        m.submodules[f"stimulus{k}"] = memory
         port = memory.read_port(domain="comb")
-        sent, offered = Signal(range(len(self.beats) + 1)), Signal()
+        sent, offered = Signal(range(len(beats) + 1)), Signal()
+        end = Mux(self.limited, self.limit, len(beats))
         m.d.comb += [
             port.addr.eq(sent),
             i.payload.as_value().eq(port.data),
-            i.valid.eq((sent != len(self.beats)) & (offered | ~self.idle | noise[3])),
+            i.valid.eq((sent != end) & (offered | ~self.idle | noise[3 + k])),
         ]
         m.d.sync += offered.eq(i.valid & ~i.ready)
         with m.If(i.valid & i.ready):

@@ -38,48 +38,74 @@ class Run:
     violations: list[str] = field(default_factory=list)
 
 
+class _Source:
+    """One input stream and what it still has to send."""
+
+    def __init__(self, i, beats: list[int]) -> None:
+        self.i, self.beats, self.sent, self.offering = i, beats, 0, False
+        self.payload = i.payload.as_value()
+
+    @property
+    def left(self) -> int:
+        return len(self.beats) - self.sent
+
+    def offer(self, ctx, chance: random.Random, idle: float) -> None:
+        """Go on offering, or begin to; the payload is noise while nothing is offered."""
+        self.offering = bool(self.left) and (self.offering or chance.random() >= idle)
+        value = self.beats[self.sent] if self.offering else chance.getrandbits(len(self.payload))
+        ctx.set(self.i.valid, self.offering)
+        ctx.set(self.payload, value)
+
+
 def simulate(
     component: StreamComponent,
-    beats: list[int],
+    beats: list[int] | list[list[int]],
     outputs: int,
     idle: float = 0.0,
     stall: float = 0.0,
     seed: int = 0,
     patience: int = 2000,
 ) -> Run:
-    """Send `beats` with probability-`idle` gaps, take `outputs` beats with `stall`.
+    """Send `beats` (a list for each input) with probability-`idle` gaps, take with `stall`.
 
-    Stops early, leaving the run short, when nothing has moved for `patience` cycles. Goes on until
-    beats that lead to no output have been taken too.
+    Stops when `outputs` beats have come; early, leaving the run short, when nothing has moved for
+    `patience` cycles. Goes on until beats that lead to no output have been taken too. `taken_at`
+    is of the first input.
     """
     chance = random.Random(seed)
     run = Run()
-    i, o = component.i, component.o
-    i_payload, o_payload = i.payload.as_value(), o.payload.as_value()
+    feeds = beats if beats and isinstance(beats[0], list) else [beats]
+    sources = [_Source(i, feed) for i, feed in zip(component.streams_in, feeds, strict=True)]
+    o, o_payload = component.o, component.o.payload.as_value()
 
     async def bench(ctx):
-        sent, offering, cycle, moved = 0, False, 0, 0
+        cycle, moved = 0, 0
         waiting = None
-        while (len(run.beats) < outputs or sent < len(beats)) and cycle - moved < patience:
-            offering = sent < len(beats) and (offering or chance.random() >= idle)
+        while (
+            len(run.beats) < outputs or any(s.left for s in sources)
+        ) and cycle - moved < patience:
+            for source in sources:
+                source.offer(ctx, chance, idle)
             ready = chance.random() >= stall
-            ctx.set(i.valid, offering)
-            ctx.set(i_payload, beats[sent] if offering else chance.getrandbits(len(i_payload)))
             ctx.set(o.ready, ready)
-            _, _, i_ready, o_valid, o_value = await ctx.tick().sample(i.ready, o.valid, o_payload)
+            readies = [s.i.ready for s in sources]
+            _, _, *taken, o_valid, o_value = await ctx.tick().sample(*readies, o.valid, o_payload)
             if waiting is not None and (not o_valid or o_value != waiting):
                 run.violations.append(f"cycle {cycle}: beat withdrawn or changed while stalled")
             waiting = o_value if o_valid and not ready else None
-            if offering and i_ready:
-                run.taken_at.append(cycle)
-                sent, offering, moved = sent + 1, False, cycle
+            for source, i_ready in zip(sources, taken, strict=True):
+                if source.offering and i_ready:
+                    if source is sources[0]:
+                        run.taken_at.append(cycle)
+                    source.sent, source.offering, moved = source.sent + 1, False, cycle
             if o_valid and ready:
                 run.given_at.append(cycle)
                 run.beats.append(int(o_value))
                 moved = cycle
             cycle += 1
-        if sent < len(beats):
-            run.violations.append(f"{len(beats) - sent} beats were never taken")
+        for source in sources:
+            if source.left:
+                run.violations.append(f"{source.left} beats were never taken")
 
     design = Module()
     design.submodules.unit = component

@@ -33,14 +33,21 @@ def frames_of(kind: TensorType, frames: int, seed: int) -> Codes:
     return np.where(codes == 0, 1, codes) if kind.codes.bipolar else codes
 
 
+def stimulus(case: Case, frames: int, seed: int) -> tuple[list[Codes], list[list[int]]]:
+    """Codes for each input of `case`, and the same as beats."""
+    lanes = case.op.lanes[0]
+    codes = [frames_of(kind, frames, seed + k) for k, kind in enumerate(case.inputs)]
+    kinds = [kind.codes for kind in case.inputs]
+    return codes, [to_beats(c, k, lanes) for c, k in zip(codes, kinds, strict=True)]
+
+
 @pytest.mark.parametrize("case", labelled("CASES"))
 def test_meaning(case: Case) -> None:
     """Evaluate equals loops over Python integers, and stays in the inferred intervals."""
-    (kind,) = case.inputs
-    codes = frames_of(kind, 40, seed=1)
-    result = case.op.evaluate(codes)
-    assert np.array_equal(result, naive(case.op, codes))
-    out = case.op.infer(kind)
+    codes = [frames_of(kind, 40, seed=1 + k) for k, kind in enumerate(case.inputs)]
+    result = case.op.evaluate(*codes)
+    assert np.array_equal(result, naive(case.op, *codes))
+    out = case.op.infer(*case.inputs)
     assert result.shape[1:] == out.shape
     for channel, interval in enumerate(out.per_channel()):
         assert interval.contains(result[..., channel])
@@ -51,30 +58,25 @@ def test_meaning(case: Case) -> None:
 @pytest.mark.parametrize(("idle", "stall"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)])
 def test_amaranth_simulation(case: Case, idle: float, stall: float) -> None:
     """The component gives the same codes and keeps the stream rules."""
-    (kind,) = case.inputs
-    out = case.op.infer(kind)
-    codes = frames_of(kind, FRAMES, seed=2)
-    i_lanes, o_lanes = case.op.lanes
-    beats = to_beats(codes, kind.codes, i_lanes)
-    run = simulate(
-        case.op.hardware(kind), beats, FRAMES * out.size // o_lanes, idle, stall, seed=len(beats)
-    )
+    out, o_lanes = case.op.infer(*case.inputs), case.op.lanes[1]
+    codes, beats = stimulus(case, FRAMES, seed=2)
+    outputs, seed = FRAMES * out.size // o_lanes, len(beats[0])
+    run = simulate(case.op.hardware(*case.inputs), beats, outputs, idle, stall, seed)
     assert run.violations == []
-    expected = case.op.evaluate(codes).ravel()
+    expected = case.op.evaluate(*codes).ravel()
     assert from_beats(run.beats, out.codes, o_lanes).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("case", labelled("CASES"))
 def test_cycles_are_as_promised(case: Case) -> None:
     """Measured latency of a lone frame and interval of many equal `cost()`."""
-    (kind,) = case.inputs
-    out, cost = case.op.infer(kind), case.op.cost(kind)
-    i_lanes, o_lanes = case.op.lanes
-    beats = to_beats(frames_of(kind, FRAMES, seed=3), kind.codes, i_lanes)
-    per_frame = out.size // o_lanes
-    alone = simulate(case.op.hardware(kind), beats[: kind.size // i_lanes], per_frame)
+    out, cost = case.op.infer(*case.inputs), case.op.cost(*case.inputs)
+    per_frame = out.size // case.op.lanes[1]
+    _, beats = stimulus(case, FRAMES, seed=3)
+    one = [feed[: len(feed) // FRAMES] for feed in beats]
+    alone = simulate(case.op.hardware(*case.inputs), one, per_frame)
     assert alone.given_at[-1] - alone.taken_at[0] == cost.latency_cycles
-    many = simulate(case.op.hardware(kind), beats, FRAMES * per_frame)
+    many = simulate(case.op.hardware(*case.inputs), beats, FRAMES * per_frame)
     assert many.given_at[-1] - many.given_at[-1 - per_frame] == cost.interval_cycles
     assert many.given_at[-1] - many.given_at[-1 - 2 * per_frame] == 2 * cost.interval_cycles
 

@@ -18,7 +18,7 @@ from hwgen.ops.requantize import Requantize
 from hwgen.ops.reshape import Reshape
 from hwgen.ops.sliding_window import SlidingWindow
 from hwgen.ops.sum_pool import SumPool
-from tests.mapping.test_timing import Chain
+from tests.mapping.network import Network
 from tests.ops.simulation import from_beats, simulate, to_beats
 
 SAME = (1, 1, 1, 1)
@@ -84,7 +84,7 @@ NETWORKS = {
 
 def simulated(graph, frames):
     """Return the codes and the cycle in which each frame's last beat leaves."""
-    chain, out = Chain(graph), graph.types[graph.outputs[0]]
+    chain, out = Network(graph), graph.types[graph.outputs[0]]
     per_frame = out.size // chain.o_lanes
     beats = to_beats(frames, chain.i_codes, chain.i_lanes)
     run = simulate(chain, beats, len(frames) * per_frame)

@@ -15,7 +15,7 @@ from hwgen.ops.registry import OPERATOR_MODULES
 from hwgen.verify.verilator import verilator_environment
 from tests.ops.self_check import SelfCheck
 from tests.ops.simulation import to_beats
-from tests.ops.test_conformance import FRAMES, frames_of
+from tests.ops.test_conformance import FRAMES, stimulus
 
 pytestmark = pytest.mark.sim
 
@@ -49,14 +49,12 @@ int main(int argc, char** argv) {
 
 
 def unit_of(case: Case, seed: int, spoil: bool = False) -> SelfCheck:
-    (kind,) = case.inputs
-    out, (i_lanes, o_lanes) = case.op.infer(kind), case.op.lanes
-    codes = frames_of(kind, FRAMES, seed=5)
-    beats = to_beats(codes, kind.codes, i_lanes)
-    expected = to_beats(case.op.evaluate(codes), out.codes, o_lanes)
+    out = case.op.infer(*case.inputs)
+    codes, beats = stimulus(case, FRAMES, seed=5)
+    expected = to_beats(case.op.evaluate(*codes), out.codes, case.op.lanes[1])
     if spoil:
         expected[-1] ^= 1
-    return SelfCheck(case.op.hardware(kind), beats, expected, seed)
+    return SelfCheck(case.op.hardware(*case.inputs), beats, expected, seed)
 
 
 def run_bench(units: list[SelfCheck], folder: Path) -> list[tuple[int, int, bool, bool, bool]]:

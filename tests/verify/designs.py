@@ -73,14 +73,14 @@ def plant_faults(rtl: Path) -> None:
     """Mutate the Verilog of `folded_graph`; every fault sleeps until its plusarg is given."""
     _edit(
         rtl / "fc2_matvec.v",
-        r"(    weights\[1\] = .*;\n)",
-        r'\1    if ($test$plusargs("flip_weight_bit")) weights[1][3] = ~weights[1][3];' + "\n",
+        r"row0_accumulator <= (row0_sum\w+) \+",
+        r'row0_accumulator <= (\1 ^ ($test$plusargs("flip_sum_bit") != 0)) +',
     )
+    # To lower an input is to raise all thresholds of its channel.
     _edit(
         rtl / "fc1_thresholds.v",
-        r"(    parameters1\[2\] = .*;\n)",
-        r'\1    if ($test$plusargs("raise_threshold")) '
-        r"parameters1[2] = parameters1[2] + 1'b1;" + "\n",
+        r"x1 <= (i_payload\[[0-9:]+\]);",
+        r'x1 <= \1 - ((group == 2) & ($test$plusargs("raise_threshold") != 0));',
     )
     _edit(
         rtl / "fc1.v",

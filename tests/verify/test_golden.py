@@ -8,7 +8,7 @@ import pytest
 
 from hwgen.errors import VerificationError
 from hwgen.frontend import load
-from hwgen.ir import Input, TensorType
+from hwgen.ir import Input, Layout, TensorType
 from hwgen.numeric import CodeType
 from hwgen.passes import PASSES, run_passes
 from hwgen.resources import data_folder
@@ -82,10 +82,17 @@ def test_shipped_models_agree_with_their_float_execution(name):
             prepare=(("add", -3.0), ("multiply", 4.0)),
         ),
         Input("x", TensorType((2,), CodeType.binary()), 0.7),
+        Input(
+            "x",
+            TensorType((2, 3, 4), CodeType(-8, 7)),
+            0.25,
+            layout=Layout((4, 2, 3), (4, 6), (1, 0)),
+        ),
     ],
-    ids=["scaled", "divided", "moved", "bipolar"],
+    ids=["scaled", "divided", "moved", "bipolar", "image"],
 )
 def test_real_frames_lead_back_to_their_codes(source):
-    codes = source.type.codes.codes()
-    frames = np.stack([codes, codes[::-1]], axis=1)
+    codes = np.resize(source.type.codes.codes(), (512, source.type.size))
+    frames = np.random.default_rng(0).permuted(codes, axis=1).reshape(-1, *source.type.shape)
+    assert real_frames(source, frames).shape == (512, *source.frame_shape)
     np.testing.assert_array_equal(source.quantize(real_frames(source, frames)), frames)

@@ -89,7 +89,7 @@ def test_surplus_beat():
 def test_producible():
     fc1 = LAYERS[0]
     # Four beats a frame in, then four passes of three rows: the first result needs all four.
-    assert [producible(GRAPH, fc1, beats) for beats in (0, 3, 4, 7, 8)] == [0, 0, 4, 4, 8]
+    assert [producible(GRAPH, fc1, [beats]) for beats in (0, 3, 4, 7, 8)] == [0, 0, 4, 4, 8]
 
 
 def test_frames_are_different():

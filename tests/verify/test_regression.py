@@ -72,7 +72,7 @@ def test_second_run_uses_the_compiled_model_again(check, faulty_build):
 @pytest.mark.parametrize(
     ("fault", "layer", "test"),
     [
-        ("flip_weight_bit", "fc2", "frames_unhindered"),
+        ("flip_sum_bit", "fc2", "frames_unhindered"),
         ("raise_threshold", "fc1", "frames_"),
         ("drop_beat", "fc1", "frames_with_backpressure"),
         ("invert_tlast", "m_axis", "frames_unhindered"),
@@ -91,7 +91,7 @@ def test_planted_fault_is_caught_in_its_layer(check, faulty_build, fault, layer,
 
 def test_mismatch_is_where_the_fault_is(check):
     found = check("raise_threshold").first_mismatch
-    # parameters1[2] is lane 1 of the third beat of three.
+    # Lane 1 of the third beat of three.
     assert found.channel == 7
     assert found.got == found.expected - 1
     assert found.cycle > 0
@@ -117,16 +117,21 @@ def test_beat_withdrawn_under_backpressure(check):
     assert all("tvalid fell before its beat was taken" in f for f in result.failures)
 
 
-def test_manifest_that_promises_more_is_a_failure(check, faulty_build):
-    promised = read_manifest(faulty_build)["interval_cycles"]
-    update_manifest(faulty_build, interval_cycles=promised - 1)
+@pytest.mark.parametrize(
+    ("promise", "words"),
+    [
+        ("interval_cycles", "interval: a frame every {} cycles measured"),
+        ("latency_cycles", "latency: a lone frame took {} cycles"),
+    ],
+)
+def test_manifest_that_promises_more_is_a_failure(check, faulty_build, promise, words):
+    promised = read_manifest(faulty_build)[promise]
+    update_manifest(faulty_build, **{promise: promised - 1})
     try:
         result = check()
     finally:
-        update_manifest(faulty_build, interval_cycles=promised)
-    assert result.failures == (
-        f"interval: a frame every {promised} cycles measured, the manifest promises {promised - 1}",
-    )
+        update_manifest(faulty_build, **{promise: promised})
+    assert result.failures == (f"{words.format(promised)}, the manifest promises {promised - 1}",)
 
 
 def test_crash_is_a_failure(check):
@@ -154,7 +159,7 @@ def test_bench_runs_alone_with_make(check, faulty_build, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "HWGEN_SEED=5" in done.stdout
     assert f"{len(TESTS)} tests, 0 failed" in done.stdout
-    environment["PLUSARGS"] = "+flip_weight_bit"
+    environment["PLUSARGS"] = "+flip_sum_bit"
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode != 0
 

@@ -10,6 +10,7 @@ arXiv 1905.13298.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
@@ -40,12 +41,12 @@ class ShiftAdd(DotKernel):
             return f"a weight has {digits} signed digits, the shift_add kernel takes {MAX_DIGITS}"
         return ""
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """Largest number of digits in a weight."""
         return max(int(count_digits(self.weights).max(initial=0)), 1)
 
-    @property
+    @cached_property
     def max_shift(self) -> int:
         """Largest shift of a digit."""
         shifts = [s for w in np.unique(self.weights) for s, _ in signed_digits(int(w))]

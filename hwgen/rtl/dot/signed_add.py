@@ -15,7 +15,8 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
-from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
+from hwgen.rtl.dot.match_count import MatchCount
 from hwgen.rtl.dot.operand import number
 from hwgen.rtl.stream.component import code_shape
 
@@ -71,6 +72,12 @@ class SignedAdd(DotKernel):
     def summands_per_lane(self) -> int:
         """One."""
         return 1
+
+    def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
+        """Return the unit that counts matches of signs, or tables where there are zeros."""
+        if self.weight_bits == 2:
+            return super().folded_unit(steps, simd)
+        return MatchCount(steps, simd, self.inputs)
 
     def lane_resources(self) -> Resources:
         """A conditional negation and an adder; measured."""

@@ -16,7 +16,8 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
-from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
+from hwgen.rtl.dot.match_count import MatchCount
 
 BIT = CodeType(0, 1)
 
@@ -67,6 +68,10 @@ class XnorPopcount(DotKernel):
     def constant_row_resources(self, row: Codes, sums: CodeType) -> Resources:
         """Measured: the counting tree of single bits, a register behind each level."""
         return Resources(lut=1.1 * len(row), ff=1.6 * len(row)) + Resources(lut=2, ff=sums.width)
+
+    def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
+        """Return the unit that counts matches."""
+        return MatchCount(steps, simd, self.inputs)
 
     def lane_resources(self) -> Resources:
         """An XNOR and about one LUT of the counting tree."""

@@ -6,7 +6,7 @@ ever stored and a beat is taken every cycle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from amaranth import Module, Mux, Signal, Value
@@ -41,7 +41,10 @@ class Pooling(StreamComponent):
     geometry : windows that do not overlap
     groups : beats of a pixel
     combine : makes the new partial result; its second argument is None at the first pixel
-    i_codes, o_codes, lanes : of the beats
+    i_codes, o_codes : types of the streams
+    lanes : codes of a pixel in a beat
+    pixels : of an input beat; each is a position of the geometry's columns with all its pixels
+    members : which of these pixels belong to each window of an output beat
     """
 
     def __init__(
@@ -52,9 +55,12 @@ class Pooling(StreamComponent):
         i_codes: CodeType,
         o_codes: CodeType,
         lanes: int,
+        pixels: int = 1,
+        members: Sequence[Sequence[int]] = ((0,),),
     ) -> None:
         self.geometry, self.groups, self.combine = geometry, groups, combine
-        super().__init__(i_codes, lanes, o_codes, lanes)
+        self.lanes, self.members = lanes, members
+        super().__init__(i_codes, pixels * lanes, o_codes, len(members) * lanes)
 
     def elaborate(self, platform: object) -> Module:
         """Count pixels, combine, and give where a window ends."""
@@ -101,20 +107,22 @@ class Pooling(StreamComponent):
         return place
 
     def _combined(self, m: Module, first: Signal, write: Value, place: Signal) -> Signal:
-        width, bits = self.o_codes.width, self.i_codes.width
+        width = self.o_codes.width
         depth = self.geometry.columns.windows * self.groups
-        memory: Memory = Memory(shape=width * self.i_lanes, depth=max(depth, 2), init=[])
+        memory: Memory = Memory(shape=width * self.o_lanes, depth=max(depth, 2), init=[])
         m.submodules.partial = memory
         port, read = memory.write_port(), memory.read_port(domain="comb")
-        incoming = self.i.payload.as_value()
-        result = Signal(width * self.i_lanes)
-        for k in range(self.i_lanes):
-            code = incoming[k * bits : (k + 1) * bits]
+        result = Signal(width * self.o_lanes)
+        for k in range(self.o_lanes):
+            window, channel = divmod(k, self.lanes)
             lane = slice(k * width, (k + 1) * width)
-            so_far = read.data[lane]
-            m.d.comb += result[lane].eq(
-                Mux(first, self.combine(code, None), self.combine(code, so_far))
-            )
+            code, *others = self._codes(self.members[window], channel)
+            value: Value = Mux(first, self.combine(code, None), self.combine(code, read.data[lane]))
+            for j, other in enumerate(others):
+                so_far = Signal(width, name=f"lane{k}_pixels{j + 1}")
+                m.d.comb += so_far.eq(value)
+                value = self.combine(other, so_far)
+            m.d.comb += result[lane].eq(value)
         m.d.comb += [
             read.addr.eq(place),
             port.addr.eq(place),
@@ -122,6 +130,11 @@ class Pooling(StreamComponent):
             port.data.eq(result),
         ]
         return result
+
+    def _codes(self, members: Sequence[int], channel: int) -> list[Value]:
+        incoming, bits = self.i.payload.as_value(), self.i_codes.width
+        lanes = [pixel * self.lanes + channel for pixel in members]
+        return [incoming[k * bits : (k + 1) * bits] for k in lanes]
 
 
 def _flags(m: Module, axis: Axis, index: Signal, name: str) -> list[Value]:

@@ -15,9 +15,10 @@ from hwgen.rtl.stream.component import StreamComponent
 LEVELS_PER_STAGE = 2
 
 
-def depth_of(kernel: DotKernel) -> int:
-    """Cycles from a beat to the output transfer: fetch, kernel, adder tree, accumulate."""
-    return 1 + kernel.stages + tree_latency(kernel.summands_per_lane(), LEVELS_PER_STAGE) + 1
+def depth_of(kernel: DotKernel, taps: int = 1) -> int:
+    """Cycles from a beat of `taps` taps to the output: fetch, kernel, adder tree, accumulate."""
+    terms = taps * kernel.summands_per_lane()
+    return 1 + kernel.stages + tree_latency(terms, LEVELS_PER_STAGE) + 1
 
 
 class TapSum(StreamComponent):
@@ -29,18 +30,25 @@ class TapSum(StreamComponent):
     weights : int64 [C, taps]
     pe : lanes
     inputs, outputs : types of the streams
+    beat_taps : taps of a beat; several only where `pe` is C
     """
 
     def __init__(
-        self, kernel: DotKernel, weights: Codes, pe: int, inputs: TensorType, outputs: TensorType
+        self,
+        kernel: DotKernel,
+        weights: Codes,
+        pe: int,
+        inputs: TensorType,
+        outputs: TensorType,
+        beat_taps: int = 1,
     ) -> None:
-        self.kernel, self.weights, self.pe = kernel, weights, pe
-        self.taps, self.groups = weights.shape[1], weights.shape[0] // pe
-        super().__init__(inputs.codes, pe, outputs.codes, pe)
+        self.kernel, self.weights, self.pe, self.beat_taps = kernel, weights, pe, beat_taps
+        self.parts, self.groups = weights.shape[1] // beat_taps, weights.shape[0] // pe
+        super().__init__(inputs.codes, beat_taps * pe, outputs.codes, pe)
 
     def weight_words(self) -> list[int]:
         """Return the memory: a word a beat of the window, lane 0 lowest."""
-        encoded = self.kernel.encode(self.weights).T.reshape(self.taps * self.groups, self.pe)
+        encoded = self.kernel.encode(self.weights).T.reshape(self.parts * self.groups, -1)
         return [pack(beat.tolist(), self.kernel.weight_bits) for beat in encoded]
 
     def elaborate(self, platform: object) -> Module:
@@ -53,13 +61,13 @@ class TapSum(StreamComponent):
             self.i.ready.eq(advance),
             take.eq(self.i.valid & advance),
         ]
-        (tap, group), _ = count_grid(m, (self.taps, self.groups), take)
-        flags: Value = Cat(take, tap == 0, tap == self.taps - 1, group)
+        (part, group), _ = count_grid(m, (self.parts, self.groups), take)
+        flags: Value = Cat(take, part == 0, part == self.parts - 1, group)
         beat = Signal(len(self.i.payload.as_value()))
         with m.If(advance):
             m.d.sync += beat.eq(self.i.payload.as_value())
         word = self._weights(m, advance, take)
-        for stage in range(depth_of(self.kernel) - 1):
+        for stage in range(depth_of(self.kernel, self.beat_taps) - 1):
             held = Signal(len(flags), name=f"flags_s{stage + 1}")
             with m.If(advance):
                 m.d.sync += held.eq(flags)
@@ -74,7 +82,7 @@ class TapSum(StreamComponent):
         address = Signal(range(max(len(words), 2)))
         with m.If(take):
             m.d.sync += address.eq(Mux(address == len(words) - 1, 0, address + 1))
-        width = self.pe * self.kernel.weight_bits
+        width = self.i_lanes * self.kernel.weight_bits
         return constant_memory(m, words, width, address, advance, "weights")
 
     def _lanes(self, m: Module, advance: Signal, beat: Signal, word: Value, flags: Value) -> None:
@@ -82,16 +90,17 @@ class TapSum(StreamComponent):
         width, code_bits, bits = self.o_codes.width, self.i_codes.width, self.kernel.weight_bits
         sums = Signal(width * self.pe)
         so_far = self._so_far(m, advance & valid, group, sums)
-        start = Const(self.kernel.per_input * self.taps, width)
+        start = Const(self.kernel.per_input * self.weights.shape[1], width)
         for k in range(self.pe):
-            x = beat[k * code_bits : (k + 1) * code_bits]
-            weight = word[k * bits : (k + 1) * bits]
-            terms = self.kernel.summands(m, [x], [weight], f"lane{k}", advance)
+            own = range(k, self.i_lanes, self.pe)
+            x = [beat[j * code_bits : (j + 1) * code_bits] for j in own]
+            weights = [word[j * bits : (j + 1) * bits] for j in own]
+            terms = self.kernel.summands(m, x, weights, f"lane{k}", advance)
             total = add_tree(m, terms, f"lane{k}_sum", advance, LEVELS_PER_STAGE)
             shift = total.shift + self.kernel.gain - 1
             gained = widen(Term(total.value, total.codes, shift, total.negative), width)
             lane = slice(k * width, (k + 1) * width)
-            previous = Mux(first, start, so_far[lane]) if self.taps > 1 else start
+            previous = Mux(first, start, so_far[lane]) if self.parts > 1 else start
             m.d.comb += sums[lane].eq((previous + gained)[:width])
         with m.If(advance & valid):
             m.d.sync += self.o.payload.as_value().eq(sums)

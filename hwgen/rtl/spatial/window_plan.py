@@ -87,12 +87,23 @@ class WindowPlan:
         return int((self._taken - self._first_needed).max()) + 1
 
     @cached_property
-    def program(self) -> tuple[Mask, Mask]:
-        """Which steps of a frame take a beat and which give one."""
+    def _segments(self) -> tuple[Codes, Codes]:
+        """Beats that each segment takes and gives, the head first."""
         ends = np.concatenate([[-1, self.head_pixels - 1], self._taken.ravel()])
         takes = np.diff(ends) * self.groups
         gives = np.full(len(takes), self.geometry.taps * self.groups)
         gives[0] = 0
+        return takes, gives
+
+    @cached_property
+    def steps(self) -> int:
+        """Cycles of a frame."""
+        return int(np.maximum(*self._segments).sum())
+
+    @cached_property
+    def program(self) -> tuple[Mask, Mask]:
+        """Which steps of a frame take a beat and which give one."""
+        takes, gives = self._segments
         lengths = np.maximum(takes, gives)
         begins = np.cumsum(lengths) - lengths
         position = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)

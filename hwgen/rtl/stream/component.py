@@ -10,6 +10,8 @@ Source: Amaranth RFC 61 (minimal streams); AMBA AXI4-Stream IHI 0051, section 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth import Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,23 +30,35 @@ def beat_shape(codes: CodeType, lanes: int) -> data.ArrayLayout:
 
 
 class StreamComponent(wiring.Component):
-    """A component with one stream in and one stream out.
+    """A component with one stream in, or several that it joins, and one stream out.
 
     Parameters
     ----------
     i_codes, o_codes : type of the codes on each side
     i_lanes, o_lanes : codes in a beat on each side
+    joined : type of the codes and lanes of each further input, ports `i1`, `i2`, ...
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, i_codes: CodeType, i_lanes: int, o_codes: CodeType, o_lanes: int) -> None:
+    def __init__(
+        self,
+        i_codes: CodeType,
+        i_lanes: int,
+        o_codes: CodeType,
+        o_lanes: int,
+        joined: Sequence[tuple[CodeType, int]] = (),
+    ) -> None:
         self.i_codes, self.i_lanes = i_codes, i_lanes
         self.o_codes, self.o_lanes = o_codes, o_lanes
-        super().__init__(
-            {
-                "i": In(stream.Signature(beat_shape(i_codes, i_lanes))),
-                "o": Out(stream.Signature(beat_shape(o_codes, o_lanes))),
-            }
-        )
+        self.joined = tuple(joined)
+        members = {"i": In(stream.Signature(beat_shape(i_codes, i_lanes)))}
+        for k, (codes, lanes) in enumerate(self.joined, start=1):
+            members[f"i{k}"] = In(stream.Signature(beat_shape(codes, lanes)))
+        super().__init__({**members, "o": Out(stream.Signature(beat_shape(o_codes, o_lanes)))})
+
+    @property
+    def streams_in(self) -> tuple[stream.Interface, ...]:
+        """Every input, in the order of the operator's inputs."""
+        return (self.i, *(getattr(self, f"i{k}") for k in range(1, len(self.joined) + 1)))

@@ -1,0 +1,219 @@
+"""Sums of many single bits: counters of six inputs where columns are high, carry chains below.
+
+A column holds bits of one weight. A 6:3 counter is three functions of the same six bits, one LUT6
+each, and takes three bits away; a carry chain of n places adds two bits of each column and one
+carry bit in n LUTs and takes n away. Both cost a LUT a bit, which no tree of ordinary additions of
+narrow numbers reaches.
+
+Source: Kumm and Zipf, Pipelined Compressor Tree Optimization using Integer Linear Programming,
+FPL 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from amaranth import Cat, Const, Module, Signal, Value
+
+from hwgen.numeric import CodeType
+from hwgen.rtl.adder_tree import Term
+
+COUNTER_INPUTS = 6
+# Carry chains between two registers; a level of counters has a register of its own.
+CHAINS_PER_STAGE = 2
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Six bits of column `low` become their number, a bit in each of three columns."""
+
+    low: int
+
+    @property
+    def columns(self) -> range:
+        """Columns that bits are taken from."""
+        return range(self.low, self.low + 1)
+
+    def takes(self, column: int) -> int:
+        """Return how many bits go in."""
+        return COUNTER_INPUTS
+
+    @property
+    def width(self) -> int:
+        """Bits of the number."""
+        return 3
+
+    def value(self, taken: Mapping[int, Sequence[Value]]) -> Value:
+        """Return the number of ones: two full adders, and an adder of their results."""
+        a, b, c, d, e, f = taken[self.low]
+        low_sum, low_carry = full_adder(a, b, c)
+        high_sum, high_carry = full_adder(d, e, f)
+        both = low_sum & high_sum
+        second, third = full_adder(low_carry, high_carry, both)
+        return Cat(low_sum ^ high_sum, second, third)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Two numbers in the columns `low` to `high`, and a carry bit of `low`, become one number."""
+
+    low: int
+    high: int
+    carry: bool
+
+    @property
+    def columns(self) -> range:
+        """Columns that bits are taken from."""
+        return range(self.low, self.high + 1)
+
+    def takes(self, column: int) -> int:
+        """Return how many bits go in at most; a missing one is zero."""
+        return 3 if self.carry and column == self.low else 2
+
+    @property
+    def width(self) -> int:
+        """Bits of the number."""
+        return self.high + 2 - self.low
+
+    def value(self, taken: Mapping[int, Sequence[Value]]) -> Value:
+        """Return the sum; the carry bit stands in both numbers, one place lower."""
+        zero = Const(0, 1)
+        carry = [taken[self.low][2]] if self.carry else []
+        numbers = (
+            Cat(*carry, *(([*taken[k], zero, zero])[index] for k in self.columns))
+            for index in range(2)
+        )
+        a, b = numbers
+        return (a + b)[len(carry) :]
+
+
+Level = tuple[Counter | Chain, ...]
+
+
+def full_adder(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
+    """Return the sum and the carry of three bits."""
+    half = a ^ b
+    return half ^ c, (a & b) | (c & half)
+
+
+@lru_cache(maxsize=4096)
+def compression_plan(heights: tuple[int, ...]) -> tuple[Level, ...]:
+    """Return what to do to columns of these heights, level by level, until each has one bit.
+
+    The last entry of `heights` is the top column of the result: nothing is carried beyond it.
+    """
+    columns = list(heights)
+    levels = []
+    while max(columns, default=0) > 1:
+        level = _counters(columns) or _chains(columns)
+        columns = _heights_after(columns, level)
+        levels.append(level)
+    return tuple(levels)
+
+
+def compression_latency(heights: tuple[int, ...]) -> int:
+    """Return the registers that `compress` puts on every path."""
+    return sum(_registered(compression_plan(heights)))
+
+
+def compression_luts(heights: tuple[int, ...]) -> int:
+    """Return about the LUTs of `compress`: a LUT for each bit that goes.
+
+    No plan is made: a search over foldings asks often.
+    """
+    return max(sum(heights) - len(heights) + 2, 0) if max(heights) > 1 else 0
+
+
+def _registered(plan: Sequence[Level]) -> list[bool]:
+    """Return for each level whether registers follow; they also close the last stage."""
+    found, chains = [], 0
+    for k, level in enumerate(plan):
+        chains += isinstance(level[0], Chain)
+        found.append(chains % CHAINS_PER_STAGE == 0 or k == len(plan) - 1)
+    return found
+
+
+def _counters(columns: Sequence[int]) -> Level:
+    return tuple(
+        Counter(k) for k, height in enumerate(columns) for _ in range(height // COUNTER_INPUTS)
+    )
+
+
+def _chains(columns: Sequence[int]) -> Level:
+    left = list(columns)
+    low = next(k for k, height in enumerate(left) if height >= 2)
+    if left[low] <= 3 and max(left[low + 1 :], default=0) <= 2:
+        # The last one, up to the top: places with a single bit only pass the carry on.
+        return (Chain(low, len(left) - 1, left[low] == 3),)
+    chains = []
+    # Without a carry bit a chain would take one bit less away than it has places.
+    while max(left) >= 3:
+        low = high = next(k for k, height in enumerate(left) if height >= 3)
+        left[low] -= 3
+        while high + 1 < len(left) and left[high + 1] >= 2:
+            high += 1
+            left[high] -= 2
+        chains.append(Chain(low, high, True))
+    return tuple(chains)
+
+
+def _heights_after(columns: Sequence[int], level: Level) -> list[int]:
+    left, made = list(columns), [0] * len(columns)
+    for operation in level:
+        for k in operation.columns:
+            left[k] -= min(operation.takes(k), left[k])
+        for k in range(operation.low, min(operation.low + operation.width, len(columns))):
+            made[k] += 1
+    return [a + b for a, b in zip(left, made, strict=True)]
+
+
+def compress(
+    m: Module, columns: Sequence[Sequence[Value]], codes: CodeType, name: str, advance: Signal
+) -> Term:
+    """Return the number whose bits are `columns`, `compression_latency(heights)` cycles later.
+
+    Parameters
+    ----------
+    columns : single bits by weight, 2**k at index k; as many columns as `codes` has bits
+    codes : interval of the sum, not negative
+    name : prefix of the signals
+    advance : registers load while this is high
+    """
+    plan = compression_plan(tuple(len(column) for column in columns))
+    bits = [list(column) for column in columns]
+    for number, (level, registered) in enumerate(zip(plan, _registered(plan), strict=True), 1):
+        bits = _build(m, bits, level, f"{name}_l{number}", advance if registered else None)
+    return Term(Cat(*(column[0] if column else Const(0, 1) for column in bits)), codes)
+
+
+def _build(
+    m: Module, bits: Sequence[list[Value]], level: Level, name: str, gate: Signal | None
+) -> list[list[Value]]:
+    """Return the columns behind one level, registered under `gate` if there is one."""
+    left: list[list[Value]] = [list(column) for column in bits]
+    made: list[list[Value]] = [[] for _ in bits]
+    statements = []
+    for number, operation in enumerate(level):
+        taken = {}
+        for k in operation.columns:
+            taken[k], left[k] = left[k][: operation.takes(k)], left[k][operation.takes(k) :]
+        width = min(operation.width, len(bits) - operation.low)
+        total = Signal(width, name=f"{name}_{number}", reset_less=True)
+        statements.append(total.eq(operation.value(taken)[:width]))
+        for k in range(width):
+            made[operation.low + k].append(total[k])
+    if gate is None:
+        m.d.comb += statements
+        return [a + b for a, b in zip(left, made, strict=True)]
+    waiting = [
+        Signal(len(column), name=f"{name}_keep{k}", reset_less=True)
+        for k, column in enumerate(left)
+    ]
+    statements += [
+        kept.eq(Cat(*column)) for kept, column in zip(waiting, left, strict=True) if column
+    ]
+    with m.If(gate):
+        m.d.sync += statements
+    return [list(kept) + b for kept, b in zip(waiting, made, strict=True)]

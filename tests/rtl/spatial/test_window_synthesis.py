@@ -1,0 +1,52 @@
+"""Line memories become what the prediction says, in yosys; LUTs and flip-flops nearly so."""
+
+import pytest
+from amaranth import Module
+from amaranth.back import rtlil
+
+from hwgen.board import load_board
+from hwgen.build.rtlil_to_verilog import verilog_modules
+from hwgen.build.synthesis_attributes import with_attributes
+from hwgen.build.synthesize import synthesize
+from hwgen.cost import Resources
+from hwgen.ir import TensorType
+from hwgen.numeric import CodeType
+from hwgen.ops.sliding_window import SlidingWindow
+
+pytestmark = pytest.mark.synth
+
+SAME = (1, 1, 1, 1)
+BYTES, BITS = CodeType(0, 255), CodeType(0, 1)
+UNITS = (
+    # LUT RAM, block RAM; then row delays in each, all taps or a row of them, two pixels.
+    (SlidingWindow((3, 3), pe=3), TensorType((16, 16, 3), BYTES)),
+    (SlidingWindow((3, 3), padding=SAME, pe=1), TensorType((16, 16, 16), BYTES)),
+    (SlidingWindow((3, 3), pe=16, taps=9), TensorType((20, 20, 16), BITS)),
+    (SlidingWindow((3, 3), padding=SAME, pe=4, taps=3), TensorType((9, 200, 4), BYTES)),
+    (SlidingWindow((3, 3), padding=SAME, pe=8, taps=9, pixels=2), TensorType((9, 16, 8), BITS)),
+)
+
+
+def test_prediction(tmp_path):
+    m, ports = Module(), {}
+    for k, (op, kind) in enumerate(UNITS):
+        m.submodules[f"unit{k}"] = unit = op.hardware(kind)
+        for side, port in (("i", unit.i), ("o", unit.o)):
+            signals = port.payload.as_value(), port.valid, port.ready
+            for name, signal in zip(("payload", "valid", "ready"), signals, strict=True):
+                ports[f"unit{k}_{side}_{name}"] = (signal, None)
+    text = rtlil.convert(m, name="bench", ports=ports, emit_src=False)
+    modules = verilog_modules(text, lambda path: "_".join(path))
+    source = tmp_path / "bench.v"
+    source.write_text("\n".join(with_attributes(module.text, False) for module in modules))
+    names = [f"bench_unit{k}" for k in range(len(UNITS))]
+    report = synthesize([source], "bench", load_board("ultra96"), tmp_path / "work", keep=names)
+    memories = []
+    for name, (op, kind) in zip(names, UNITS, strict=True):
+        found, promised = report.modules[name], op.resources(kind)
+        assert found.bram36 == promised.bram36
+        assert found.lut == pytest.approx(promised.lut, rel=0.25, abs=20)
+        assert found.ff == pytest.approx(promised.ff, rel=0.25, abs=20)
+        memories.append(found.bram36)
+    assert memories == [0, 0.5, 0, 1, 0]
+    assert report.resources.dsp == Resources().dsp
