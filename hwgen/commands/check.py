@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from hwgen.commands.check_samples import Agreement, compare, read_frames
 from hwgen.errors import HwgenError
 from hwgen.frontend.explain import Explanation, explain
 from hwgen.ir import Graph
@@ -24,12 +25,14 @@ class CheckReport:
     nodes : one row an ONNX node
     layers : one row an operator of the finished graph; empty when there are problems
     problems : one line each: where, expected, got, what to try
+    samples : the user's frames by the integer graph and in floating point, see `Agreement`
     """
 
     model: str
     nodes: list[dict[str, Any]]
     layers: list[dict[str, Any]]
     problems: list[str]
+    samples: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data."""
@@ -46,18 +49,27 @@ class CheckReport:
             console().print(f"[red]problem[/red] {escape(problem)}", highlight=False)
         verdict = f"{len(self.problems)} problems" if self.problems else "can be built"
         console().print(f"{escape(self.model)}: {verdict}", highlight=False)
+        if self.samples is not None:
+            console().print(Agreement(**self.samples).sentence(), highlight=False)
 
 
-def check_model(model: Path) -> CheckReport:
-    """Explain ONNX file `model` without building it."""
+def check_model(model: Path, samples: Path | None = None) -> CheckReport:
+    """Explain ONNX file `model` without building it.
+
+    Parameters
+    ----------
+    samples : `.npy` file of frames to compare with the float execution of the model
+    """
     explanation = explain(model)
-    problems, layers = list(explanation.problems), []
+    problems, layers, agreement = list(explanation.problems), [], None
     if explanation.graph is not None and not problems:
         try:
             layers = _operators(run_passes(explanation.graph, PASSES))
         except HwgenError as error:
             problems.append(str(error))
-    return CheckReport(model.name, _rows(explanation), layers, problems)
+    if samples is not None and not problems:
+        agreement = asdict(compare(model, explanation, read_frames(samples)))
+    return CheckReport(model.name, _rows(explanation), layers, problems, agreement)
 
 
 def _rows(explanation: Explanation) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ Array = npt.NDArray
 
 FOLDABLE = frozenset(
     """Abs Add Cast Ceil Clip Concat Constant Div Exp Flatten Floor Gather Identity Max Min Mul
-    Neg Pow Reciprocal Relu Reshape Round Shape Sign Slice Sqrt Squeeze Sub Transpose
+    Neg Pow Reciprocal Relu Reshape Round Shape Sign Slice Split Sqrt Squeeze Sub Transpose
     Unsqueeze""".split()
 )
 # Nodes that only move elements: applied to codes and scales as to the values themselves.
@@ -34,7 +34,9 @@ DTYPES = frozenset(
     {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BOOL}
     | {TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64}
     | {TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64}
+    | {TensorProto.INT4, TensorProto.UINT4}
 )
+NARROW = frozenset({"int4", "uint4"})  # numpy knows them as extensions, not as numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +59,15 @@ class Constant:
 
     def reals(self) -> npt.NDArray[np.float32]:
         """Return the finite float32 values, or refuse."""
-        if not np.issubdtype(self.value.dtype, np.number):
+        narrow = self.value.dtype.name in NARROW
+        if not narrow and not np.issubdtype(self.value.dtype, np.number):
             raise FrontendError(f"expected numbers in {self.name!r}, got {self.value.dtype}")
         if self.value.dtype in (np.float64, np.float16):
             raise FrontendError(
                 f"expected float32 numbers in {self.name!r}, got {self.value.dtype}; "
                 "export in float32"
             )
-        finite = np.isfinite(self.value)
+        finite = np.isfinite(self.value.astype(np.float32))
         if not finite.all():
             first = self.value[~finite].ravel()[0]
             raise FrontendError(
@@ -95,16 +98,18 @@ def from_tensor(tensor: TensorProto, name: str) -> Constant:
         ) from error
 
 
-def fold(node: NodeProto, inputs: Sequence[Constant | None], model: ModelProto) -> Constant:
-    """Return the value of a node whose inputs are all constants (None: an input left out)."""
+def fold(
+    node: NodeProto, inputs: Sequence[Constant | None], model: ModelProto, output: int = 0
+) -> Constant:
+    """Return output `output` of a node whose inputs are all constants (None: one left out)."""
     if node.op_type not in FOLDABLE or node.domain not in ("", "ai.onnx"):
         raise FrontendError(f"cannot be computed from constants; expected one of {_some()}")
-    if len(node.output) != 1:
+    if len(node.output) != 1 and node.op_type != "Split":
         raise FrontendError(f"expected one output, got {len(node.output)}")
     values = [None if given is None else given.value for given in inputs]
     _check_size(node.op_type, [v for v in values if v is not None])
-    name = node.output[0]
-    result = Constant(_execute(node, values, model), name)
+    name = node.output[output]
+    result = Constant(_execute(node, values, model, output), name)
     first = inputs[0] if inputs else None
     if node.op_type in MOVES and first is not None and first.codes is not None:
         codes = _execute(node, [first.codes, *values[1:]], model)
@@ -130,20 +135,22 @@ def _broadcast(scale: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Array:
         raise FrontendError(f"expected a scale for shape {shape}, got {scale.shape}") from error
 
 
-def _execute(node: NodeProto, values: Sequence[Array | None], model: ModelProto) -> Array:
+def _execute(
+    node: NodeProto, values: Sequence[Array | None], model: ModelProto, output: int = 0
+) -> Array:
     """Run one node in ONNX's reference evaluator."""
     named = {n: v for n, v in zip(node.input, values, strict=True) if n and v is not None}
     graph = onnx.helper.make_graph(
         [node],
         "constant",
         [onnx.helper.make_value_info(n, onnx.TypeProto()) for n in named],
-        [onnx.helper.make_value_info(node.output[0], onnx.TypeProto())],
+        [onnx.helper.make_value_info(n, onnx.TypeProto()) for n in node.output],
     )
     single = onnx.helper.make_model(graph, opset_imports=list(model.opset_import))
     try:
         with np.errstate(all="ignore"):  # infinities and NaN are refused where they are used
-            (result,) = ReferenceEvaluator(single).run(None, named)
-        return np.asarray(result)
+            results = ReferenceEvaluator(single).run(None, named)
+        return np.asarray(results[output])
     except _EVALUATOR_ERRORS as error:
         raise FrontendError(f"its constant inputs do not fit: {error}") from error
 

@@ -9,15 +9,17 @@ https://github.com/fastmachinelearning/qonnx/tree/main/docs/qonnx-custom-ops
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun, RuntimeContextError
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.expand_qlinear import expanded
 from hwgen.frontend.reader import QONNX_DOMAIN, check, read
 from hwgen.frontend.shapes import declared_batch, frame_shape
 
@@ -31,31 +33,59 @@ def execute(model: str | Path | ModelProto, frames: npt.ArrayLike) -> Reals:
     ------
     FrontendError : when the file or the frames do not fit
     """
+    checked, where = _checked(model)
+    name = checked.graph.output[0].name
+    return next(iter(_run(checked, where, frames, (name,)).values())).astype(np.float32)
+
+
+def execute_tensors(
+    model: str | Path | ModelProto, frames: npt.ArrayLike, names: Collection[str]
+) -> dict[str, npt.NDArray]:
+    """Return the tensors `names` of the model for `frames`."""
+    checked, where = _checked(model)
+    return _run(checked, where, frames, names)
+
+
+def _checked(model: str | Path | ModelProto) -> tuple[ModelProto, str]:
     if isinstance(model, ModelProto):
-        checked, where = check(model, "model"), "model"
-    else:
-        checked, where = read(model), Path(model).name
+        return check(model, "model"), "model"
+    return read(model), Path(model).name
+
+
+def _run(
+    checked: ModelProto, where: str, frames: npt.ArrayLike, names: Collection[str]
+) -> dict[str, npt.NDArray]:
     source = _only_input(checked, where)
     shape = frame_shape(source)[1:]
-    frames = np.asarray(frames, dtype=np.float32)
-    if frames.shape[1:] != shape:
-        raise FrontendError(f"{where}: expected frames {shape}, got {frames.shape[1:]}")
+    given = _as_input(source, frames)
+    if given.shape[1:] != shape:
+        raise FrontendError(f"{where}: expected frames {shape}, got {given.shape[1:]}")
     # A file with a fixed batch may reshape to it: give it batches of that size.
-    batch = declared_batch(source) or max(len(frames), 1)
-    padding = -len(frames) % batch if len(frames) else batch
-    padded = np.concatenate([frames, np.zeros((padding, *shape), dtype=np.float32)])
+    batch = declared_batch(source) or max(len(given), 1)
+    padding = -len(given) % batch if len(given) else batch
+    padded = np.concatenate([given, np.zeros((padding, *shape), dtype=given.dtype)])
+    parts: dict[str, list[npt.NDArray]] = {name: [] for name in names}
     try:
-        evaluator = ReferenceEvaluator(
-            checked, new_ops=[Quant, IntQuant, BipolarQuant, BatchNormalization]
-        )
+        evaluator = ReferenceEvaluator(expanded(checked), new_ops=list(OPERATORS))
         with np.errstate(all="ignore"):
-            outputs = [
-                evaluator.run(None, {source.name: padded[at : at + batch]})[0]
-                for at in range(0, len(padded), batch)
-            ]
+            for at in range(0, len(padded), batch):
+                fed = {source.name: padded[at : at + batch]}
+                values = evaluator.run(None, fed, intermediate=True)
+                for name, results in parts.items():
+                    results.append(np.asarray(values[name]))
     except _EVALUATOR_ERRORS as error:
         raise FrontendError(f"{where}: cannot be executed: {error}") from error
-    return np.concatenate(outputs).astype(np.float32)[: len(frames)]
+    return {name: np.concatenate(results)[: len(given)] for name, results in parts.items()}
+
+
+def _as_input(source: ValueInfoProto, frames: npt.ArrayLike) -> npt.NDArray:
+    """Return frames in the type of the model's input."""
+    reals: Reals = np.asarray(frames, dtype=np.float32)
+    dtype = helper.tensor_dtype_to_np_dtype(source.type.tensor_type.elem_type)
+    if dtype == np.float32:
+        return reals
+    limits = np.iinfo(dtype)
+    return np.asarray(np.clip(np.rint(reals), limits.min, limits.max).astype(dtype))
 
 
 # What the evaluator raises on unknown operators and on parameters that contradict each other.
@@ -71,7 +101,7 @@ _EVALUATOR_ERRORS = (
 )
 
 
-def _only_input(model: ModelProto, where: str):  # type: ignore[no-untyped-def]  # onnx is untyped
+def _only_input(model: ModelProto, where: str) -> ValueInfoProto:
     known = {tensor.name for tensor in model.graph.initializer}
     free = [value for value in model.graph.input if value.name not in known]
     if len(free) != 1:
@@ -153,3 +183,56 @@ class BipolarQuant(OpRun):  # type: ignore[misc]  # onnx is untyped
 
     def _run(self, x, scale) -> tuple[Reals]:  # type: ignore[no-untyped-def]
         return (np.where(x >= 0, scale, -scale).astype(np.float32),)
+
+
+def _along(values: npt.NDArray, axis: int, rank: int) -> npt.NDArray:
+    """Return numbers along `axis`, so that they broadcast."""
+    if values.size == 1:
+        return values.reshape(())
+    return values.reshape([-1 if k == axis % rank else 1 for k in range(rank)])
+
+
+class QuantizeLinear(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """Of every operator set; onnx's own has the newer ones only."""
+
+    op_domain = ""
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, scale, zero_point=None, axis=None, output_dtype=None, **others
+    ) -> tuple[npt.NDArray]:
+        if others.get("block_size"):
+            raise ValueError("scales in blocks")
+        kind = helper.tensor_dtype_to_np_dtype(output_dtype or TensorProto.UINT8)
+        zero = np.zeros((), dtype=kind) if zero_point is None else zero_point
+        axis = 1 if axis is None else axis
+        limits = INTEGER_LIMITS[zero.dtype.name]
+        rounded = np.rint(x / _along(scale, axis, x.ndim)).astype(np.float64)
+        shifted = rounded + _along(zero.astype(np.int64), axis, x.ndim)
+        return (np.clip(shifted, *limits).astype(np.int64).astype(zero.dtype),)
+
+
+class DequantizeLinear(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """Of every operator set."""
+
+    op_domain = ""
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, scale, zero_point=None, axis=None, **others
+    ) -> tuple[Reals]:
+        if others.get("block_size"):
+            raise ValueError("scales in blocks")
+        axis = 1 if axis is None else axis
+        zero = np.zeros(1, dtype=np.int64) if zero_point is None else zero_point
+        codes = x.astype(np.int64) - _along(zero.astype(np.int64), axis, x.ndim)
+        return (codes.astype(np.float32) * _along(scale, axis, x.ndim).astype(np.float32),)
+
+
+INTEGER_LIMITS = {
+    name: limits
+    for bits in (4, 8, 16)
+    for name, limits in (
+        (f"int{bits}", (-(1 << bits - 1), (1 << bits - 1) - 1)),
+        (f"uint{bits}", (0, (1 << bits) - 1)),
+    )
+}
+OPERATORS = (Quant, IntQuant, BipolarQuant, BatchNormalization, QuantizeLinear, DequantizeLinear)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwgen.frontend.importer import Row, import_model
+from hwgen.frontend.integers import Tensor
 from hwgen.frontend.reader import read
 from hwgen.ir import Graph
 
@@ -19,11 +21,13 @@ class Explanation:
     rows : one for each node of the file, in its order
     problems : everything in the way, those included that no single node causes
     graph : None when there are problems
+    tensors : for each quantized tensor of the file, which value of the graph holds it and how
     """
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
     graph: Graph | None
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def explain(path: str | Path) -> Explanation:
@@ -34,4 +38,5 @@ def explain(path: str | Path) -> Explanation:
     FrontendError : when the file is not a sound ONNX model at all
     """
     importer = import_model(read(path), Path(path).stem)
-    return Explanation(tuple(importer.rows), tuple(importer.problems), importer.graph)
+    rows, problems = tuple(importer.rows), tuple(importer.problems)
+    return Explanation(rows, problems, importer.graph, importer.quantized_tensors())

@@ -1,7 +1,8 @@
 """ONNX -> IR: linear boxes, and between them chains of element-wise nodes that end in a quantizer.
 
 Walks the nodes in order. A tensor of the model is a `Constant`, or a `Flow`: an IR value and the
-float32 steps applied to it since. A quantizer turns a Flow into a new IR value.
+float32 steps applied to it since. A quantizer turns a Flow into a new IR value. Several nodes may
+read one flow: each makes of it what it needs.
 """
 
 from __future__ import annotations
@@ -14,21 +15,40 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from hwgen.errors import FrontendError, HwgenError
-from hwgen.frontend import constants, linear
+from hwgen.frontend import constants
+from hwgen.frontend.boxes import BOXES, JOINS, ONE_FLOW, PRODUCTS, REDUCTIONS, SPATIAL, Box
 from hwgen.frontend.constants import MOVES, Constant
+from hwgen.frontend.final_softmax import FINAL
 from hwgen.frontend.flow import Flow
-from hwgen.frontend.names import Namer
-from hwgen.frontend.nodes import TRANSLATORS, Site, attributes, spread
-from hwgen.frontend.output_grid import exact_output
-from hwgen.frontend.quantizer import Quantizer, bipolar_quantizer, integer_quantizer
+from hwgen.frontend.integers import Tensor, as_numbers, dequantize_constant, tensor_of
+from hwgen.frontend.layout import channels_last, moved_order
+from hwgen.frontend.network import Network
+from hwgen.frontend.nodes import TRANSLATORS
+from hwgen.frontend.output_grid import MAX_CODE_BITS
+from hwgen.frontend.quantize import (
+    QONNX_QUANTIZERS,
+    QUANTIZERS,
+    InputOrder,
+    enter_integers,
+    flat_input,
+    image_input,
+    quantize,
+    quantize_constant,
+)
+from hwgen.frontend.readable import expect_readable
 from hwgen.frontend.reader import QONNX_DOMAIN, describe
-from hwgen.frontend.shapes import declared_batch, frame_shape, moved_shape
-from hwgen.ir import Graph, Input, Node, Op, Scale, TensorType, verify
+from hwgen.frontend.settle import settled
+from hwgen.frontend.shapes import declared_batch, frame_shape, integer_input
+from hwgen.frontend.site import Site
+from hwgen.ir import Codes, Graph, layout_of, verify
+from hwgen.numeric import CodeType
 from hwgen.ops.elementwise import Elementwise
-from hwgen.ops.float_steps import Add, Divide, Multiply, Quantize, Step
 
-QUANTIZERS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
-PREPARE_NAMES: dict[type[Step], str] = {Add: "add", Multiply: "multiply", Divide: "divide"}
+ADVICE = {
+    "DynamicQuantizeLinear": "hardware has fixed scales: quantize statically, from sample data",
+    "FloatQuant": "quantize to integers, IntQuant; minifloat numbers have no common scale",
+    "Trunc": "use a Quant with rounding_mode FLOOR",
+}
 
 
 @dataclass(frozen=True)
@@ -43,23 +63,30 @@ class Row:
 
 @dataclass
 class Importer:
-    """One walk over a checked model; `graph`, `rows` and `problems` are its results."""
+    """One walk over a checked model; `graph`, `rows` and `problems` are its results.
+
+    Parameters
+    ----------
+    entry : how frames stream; None where the walk has to find out. When it finds that they must
+        stream in another way than it thought, it stops and leaves that in `other_entry`.
+    """
 
     model: ModelProto
     name: str
     rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     graph: Graph | None = None
+    entry: InputOrder | None = None
 
     def __post_init__(self) -> None:
         self._tensors: dict[str, Constant | Flow | None] = {}
-        self._inputs: list[Input] = []
-        self._nodes: list[Node] = []
-        self._types: dict[str, TensorType] = {}
-        self._scales: dict[str, Scale] = {}
+        self._network = Network()
         self._batch = 0
-        self._namer = Namer()
-        self._graph_name = self._namer.name(self.name, "network", 0)
+        self._streams_like_input: set[str] = set()
+        # The first image made of the input decides how frames stream; see `_look_at_input`.
+        self._decided = self.entry is not None
+        self.other_entry: InputOrder | None = None
+        self._graph_name = self._network.namer.name(self.name, "network", 0)
 
     def run(self) -> None:
         """Walk the model; afterwards either `graph` or `problems` is there."""
@@ -67,14 +94,21 @@ class Importer:
         self._read_inputs()
         live = _live_nodes(self.model)
         for index, node in enumerate(self.model.graph.node):
+            if self.other_entry is not None:
+                return
             if index in live:
                 self._read_node(index, node)
             else:
-                self.rows.append(Row(node.name, node.op_type, "nothing: no output needs it"))
-        outputs = self._read_outputs()
-        if not self.problems:
-            self.graph = Graph(self._graph_name, tuple(self._inputs), tuple(self._nodes), outputs)
-            verify(self.graph)
+                why = "it keeps the order, the host may do it"
+                words = why if node.op_type in FINAL else "no output needs it"
+                self.rows.append(Row(node.name, node.op_type, f"nothing: {words}"))
+        self._read_outputs()
+
+    def quantized_tensors(self) -> dict[str, Tensor]:
+        """Return how values of the graph hold tensors of the model, in order."""
+        flows = {n: f for n, f in self._tensors.items() if isinstance(f, Flow)}
+        found = {name: tensor_of(self._network, flow) for name, flow in flows.items()}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     # tensors that are there from the start --------------------------------------------------
 
@@ -92,10 +126,53 @@ class Importer:
             self.problems.append(f"expected one input, got {len(free)}: {names}")
         for value in free:
             try:
-                self._tensors[value.name] = Flow(None, frame_shape(value), source=value.name)
+                shape = frame_shape(value)
+                places = np.arange(math.prod(shape)).reshape(shape)
+                self._tensors[value.name] = Flow(None, places, source=value.name)
                 self._batch = declared_batch(value)
+                self.entry = self.entry or self._expected_entry(places)
+                codes = integer_input(value)
+                if codes is not None and len(free) == 1:
+                    self._tensors[value.name] = self._integers(
+                        places, codes, self.entry, value.name
+                    )
             except FrontendError as error:
                 self._refuse(f"input {value.name!r}: {error}", value.name)
+
+    def _integers(self, places: Codes, codes: CodeType, entry: InputOrder, name: str) -> Flow:
+        """Let the model's integers enter as they are."""
+        flow = enter_integers(self._network, places, codes, entry, name)
+        assert flow.value is not None
+        self._streams_like_input.add(flow.value)
+        return flow
+
+    def _expected_entry(self, places: Codes) -> InputOrder:
+        """Return how frames stream if they are what ONNX thinks they are."""
+        if places.ndim not in (3, 4):
+            return flat_input(places.shape)
+        image = image_input(places.shape, channels_last(places))
+        kinds = {node.op_type for node in self.model.graph.node}
+        vectors = kinds & (PRODUCTS | {"Gemm"}) and not kinds & (SPATIAL | REDUCTIONS)
+        # Images of one channel stream as they are, and so do sequences as far as is known.
+        same = places.ndim == 3 or places.shape[1] == 1
+        return flat_input(places.shape) if vectors and same else image
+
+    def _look_at_input(self, site: Site) -> None:
+        """Let the first image that is made of the input alone decide how frames stream."""
+        flow = site.flow
+        if self._decided or flow.value not in self._streams_like_input or self.entry is None:
+            return
+        kind = site.node.op_type
+        if kind not in SPATIAL | PRODUCTS or len(flow.shape) not in (3, 4):
+            return
+        self._decided = True
+        elements = np.argsort(self.entry.places, axis=None)[flow.order]
+        # A product is over the last axis, everything else has its channels on axis 1.
+        inner = elements.reshape(-1, *elements.shape[-2:]) if kind in PRODUCTS else None
+        streamed = channels_last(elements) if inner is None else inner
+        wanted = image_input((1, *self.entry.places.shape), streamed)
+        if not np.array_equal(wanted.places, self.entry.places):
+            self.other_entry = wanted
 
     def _refuse(self, problem: str, *names: str) -> None:
         """Note a problem; tensors `names` are unknown from here on, without further messages."""
@@ -107,176 +184,134 @@ class Importer:
     def _read_node(self, index: int, node: NodeProto) -> None:
         where = describe(node.name, node.op_type)
         outputs = [name for name in node.output if name]
+        before = len(self._network.nodes)
         try:
             if not _supported(node):
+                listed = ", ".join(sorted(TRANSLATORS)[:4])
+                advice = f"try replacing it ({listed}, ... are listed by `hwgen ops`)"
                 raise FrontendError(
                     f"expected a supported operator, got {node.op_type!r} of domain "
-                    f"{node.domain!r}; try replacing it ({', '.join(sorted(TRANSLATORS)[:4])}, "
-                    "... are listed by `hwgen ops`)"
+                    f"{node.domain!r}; {ADVICE.get(node.op_type, advice)}"
                 )
             inputs = [self._tensors.get(name) if name else None for name in node.input]
             if any(n and self._tensors.get(n) is None for n in node.input):
                 self._tensors.update(dict.fromkeys(outputs))
                 self._row(node, "unknown: it follows a node with a problem")
                 return
-            result, becomes = self._translate(index, node, inputs)
+            results, becomes = self._translate(index, node, inputs)
         except HwgenError as error:
             self._refuse(f"{where}: {error}", *outputs)
             self._row(node, "", str(error))
             return
-        self._tensors[node.output[0]] = result
-        self._row(node, becomes)
+        for name, result in zip(node.output, results, strict=False):
+            self._tensors[name] = result
+        self._row(node, ", ".join([*self._emitted(before), *([becomes] if becomes else [])]))
 
     def _row(self, node: NodeProto, becomes: str, problem: str = "") -> None:
         self.rows.append(Row(node.name, node.op_type, becomes, problem))
 
+    def _emitted(self, before: int) -> list[str]:
+        """Return words for the operators made since there were `before` of them."""
+        return [
+            f"{'finite function' if isinstance(n.op, Elementwise) else n.op.name} {n.name}"
+            for n in self._network.nodes[before:]
+        ]
+
     def _translate(
         self, index: int, node: NodeProto, inputs: Sequence[Constant | Flow | None]
-    ) -> tuple[Constant | Flow, str]:
-        flows = [i for i, given in enumerate(inputs) if isinstance(given, Flow)]
+    ) -> tuple[Sequence[Constant | Flow | None], str]:
+        """Return what the node gives, and words for what it is besides operators."""
         known = [given if isinstance(given, Constant) else None for given in inputs]
-        if not flows:
+        at = [i for i, given in enumerate(inputs) if isinstance(given, Flow)]
+        if not at:
             if node.op_type in QUANTIZERS:
-                return self._quantize_constant(node, known), "constant, quantized"
-            return constants.fold(node, known, self.model), "constant"
-        flow = inputs[flows[0]]
-        if len(flows) > 1 or not isinstance(flow, Flow):
+                return [quantize_constant(node, known)], "constant, quantized"
+            if node.op_type == "DequantizeLinear":
+                return [dequantize_constant(node, known)], "constant, quantized"
+            every = range(len(node.output))
+            return [constants.fold(node, known, self.model, k) for k in every], "constant"
+        flows = tuple(given for given in inputs if isinstance(given, Flow))
+        site = Site(
+            self.model, index, node, known, flows, at[0], self._channels(flows[0]), self._batch
+        )
+        if node.op_type == "Shape":
+            return [Constant(np.array(site.shape, dtype=np.int64), node.output[0])], "constant"
+        expect_readable(node, flows)
+        if node.op_type in QUANTIZERS:
+            return self._quantize(site)
+        if node.op_type in ONE_FLOW and at != [0]:
+            raise FrontendError(
+                "expected constants as all inputs but the first, got some that depend on the "
+                "model's input; export with fixed parameters"
+            )
+        if node.op_type in MOVES and node.op_type != "Identity":
+            order = moved_order(node, site.flow.order, known, self.model, self._batch)
+            return [replace(site.flow, order=order)], "nothing: it only says where elements are"
+        box = self._box(node, len(flows))
+        if box is not None:
+            return self._boxed(site, box)
+        if len(flows) > 1:
             raise FrontendError(
                 f"expected one input that depends on the model's input, got {len(flows)}; "
-                "networks that branch are not supported"
+                "only Add, Sub, Sum and Concat join activations"
             )
-        site = Site(node, flow.shape, flows[0], known)
-        if node.op_type == "Shape":
-            return Constant(np.array(flow.shape, dtype=np.int64), node.output[0]), "constant"
-        if node.op_type in linear.TRANSLATORS:
-            return self._linear(index, site, flow)
-        if node.op_type in QUANTIZERS:
-            return self._quantize(index, site, flow)
-        if node.op_type in MOVES and node.op_type != "Identity":
-            shape = moved_shape(node, flow.shape, known, self.model, self._batch)
-            return replace(flow, shape=shape), "nothing: the order of elements stays"
-        if node.op_type not in TRANSLATORS:
+        return self._elementwise(site)
+
+    def _channels(self, flow: Flow) -> int:
+        value = flow.value
+        return flow.order.size if value is None else self._network.types[value].channels
+
+    def _box(self, node: NodeProto, flows: int) -> Box | None:
+        if node.op_type in BOXES:
+            return BOXES[node.op_type][0]
+        return JOINS.get(node.op_type) if flows > 1 else None
+
+    def _boxed(self, site: Site, box: Box) -> tuple[Sequence[Flow | None], str]:
+        self._look_at_input(site)
+        before = len(self._network.nodes)
+        result = box(site, self._network)
+        results = result if isinstance(result, tuple) else (result,)
+        if len(self._network.nodes) > before:
+            return results, ""
+        moved = results[0] is not None and results[0].pools == site.flow.pools
+        return results, "nothing" if moved else "a pool that is built where the quantizer is"
+
+    def _quantize(self, site: Site) -> tuple[Sequence[Flow], str]:
+        assert self.entry is not None  # there is a flow, so its input has a shape
+        flow = quantize(site, self._network, self.entry)
+        if site.flow.value is None or site.flow.value in self._streams_like_input:
+            assert flow.value is not None
+            self._streams_like_input.add(flow.value)
+        words = f"input {flow.value}" if site.flow.value is None else ""
+        return [flow], words or self._network.notes.get(flow.value or "", "")
+
+    def _elementwise(self, site: Site) -> tuple[Sequence[Flow], str]:
+        if site.node.op_type not in TRANSLATORS:
             raise FrontendError(
                 "expected constant inputs, got one that depends on the model's input; "
                 "try removing the node"
             )
-        steps = TRANSLATORS[node.op_type](site)
-        return flow.then(steps, node.name), "float32 steps of the finite function that follows"
-
-    def _linear(self, index: int, site: Site, flow: Flow) -> tuple[Flow, str]:
-        if flow.value is None or flow.steps or not flow.quantized:
-            raise FrontendError(
-                f"unquantized activation: expected an input that ends in a Quant or BipolarQuant, "
-                f"got {flow.ending()}; try a quantizer after it"
-            )
-        scale = self._scales[flow.value]
-        if len(scale) > 1:
-            raise FrontendError(
-                f"expected one input scale, got {len(scale)} of {flow.value!r}; "
-                "quantize activations per tensor"
-            )
-        box = linear.TRANSLATORS[site.node.op_type](site)
-        name = self._emit(
-            index,
-            site.node,
-            box.op,
-            flow,
-            tuple(scale[0] * float(s) for s in box.weight_scale),
-            (site.node.name,),
-        )
-        result = Flow(name, (*flow.shape[:-1], box.rows), source=site.node.name)
-        return result.then(box.steps, site.node.name), f"{box.op.name} {name}"
-
-    # quantizers -----------------------------------------------------------------------------
-
-    def _quantizer(self, node: NodeProto, known: Sequence[Constant | None]) -> Quantizer:
-        given = [None if c is None else c.reals() for c in known[1:]]
-        if node.op_type == "BipolarQuant":
-            if len(given) != 1 or given[0] is None:
-                raise FrontendError("expected a constant scale, got none")
-            return bipolar_quantizer(given[0])
-        if len(given) != 3:
-            raise FrontendError(f"expected scale, zero_point, bit_width, got {len(given)} inputs")
-        scale, zero_point, bit_width = given
-        if scale is None or zero_point is None or bit_width is None:
-            raise FrontendError("expected constant scale, zero_point and bit_width")
-        return integer_quantizer(scale, zero_point, bit_width, attributes(node))
-
-    def _quantize_constant(self, node: NodeProto, known: Sequence[Constant | None]) -> Constant:
-        if not known or known[0] is None:
-            raise FrontendError("expected a tensor to quantize, got none")
-        return constants.quantize(known[0], self._quantizer(node, known), node.output[0])
-
-    def _quantize(self, index: int, site: Site, flow: Flow) -> tuple[Flow, str]:
-        if site.flow_at != 0:
-            raise FrontendError("expected constant quantizer parameters, got computed ones")
-        quantizer = self._quantizer(site.node, site.inputs)
-        scale = spread(quantizer.scale, flow.shape, "scale")
-        if flow.value is None:
-            return self._quantize_input(index, site, flow, quantizer, float(scale[0]), scale.size)
-        step = Quantize(scale, quantizer.zero_point, quantizer.codes, quantizer.rounding)
-        op = Elementwise(np.array(self._scales[flow.value]), flow.steps, step)
-        sources = (*flow.pending, site.node.name)
-        name = self._emit(index, site.node, op, flow, tuple(map(float, scale)), sources)
-        return Flow(name, flow.shape, quantized=True, source=site.node.name), (
-            f"finite function {name}"
-        )
-
-    def _quantize_input(
-        self, index: int, site: Site, flow: Flow, quantizer: Quantizer, scale: float, scales: int
-    ) -> tuple[Flow, str]:
-        if self._inputs:
-            raise FrontendError("expected one quantizer on the model's input, got a second one")
-        if scales > 1:
-            raise FrontendError(f"expected one scale for the input, got {scales}")
-        prepare = []
-        for step in flow.steps:
-            if not isinstance(step, Add | Multiply | Divide) or step.constant.size > 1:
-                raise FrontendError(
-                    "expected only Add, Sub, Mul and Div by one number before the input's "
-                    f"quantizer, got {flow.ending()}; try moving it before the model"
-                )
-            prepare.append((PREPARE_NAMES[type(step)], float(step.constant[0])))
-        name = self._namer.name(flow.source, "frames", index)
-        kind = TensorType((math.prod(flow.shape),), quantizer.codes)
-        source = Input(
-            name=name,
-            type=kind,
-            scale=scale,
-            rounding=quantizer.rounding,
-            zero_point=quantizer.zero_point,
-            prepare=tuple(prepare),
-            source=flow.source,
-        )
-        self._inputs.append(source)
-        self._types[name], self._scales[name] = kind, (scale,)
-        return Flow(name, flow.shape, quantized=True, source=site.node.name), f"input {name}"
-
-    def _emit(
-        self, index: int, node: NodeProto, op: Op, flow: Flow, scale: Scale, sources: Sequence[str]
-    ) -> str:
-        """Append an IR node and return its name."""
-        assert flow.value is not None
-        kind = op.infer(self._types[flow.value])
-        name = self._namer.name(node.name, node.op_type, index)
-        shared = scale[:1] if len(set(scale)) == 1 else scale
-        source = " ".join(filter(None, sources))
-        self._nodes.append(Node(name, op, (flow.value,), shared, source))
-        self._types[name], self._scales[name] = kind, shared
-        return name
+        steps = TRANSLATORS[site.node.op_type](site)
+        given = site.flow
+        if given.zero_point is not None:  # a Cast
+            given = as_numbers(site, self._network, given)
+        flow = given if given.value is None else self._network.fitted(site, given, steps)
+        words = "float32 steps of the finite function that follows"
+        return [flow.then(steps, site.node.name)], words
 
     # outputs --------------------------------------------------------------------------------
 
-    def _read_outputs(self) -> tuple[str, ...]:
+    def _read_outputs(self) -> None:
+        """Finish the graph, when nothing is in the way."""
         outputs = self.model.graph.output
         if len(outputs) != 1:
             names = [v.name for v in outputs]
             self.problems.append(f"expected one output, got {len(outputs)}: {names}; keep one")
-            return ()
+            return
         flow = self._tensors.get(outputs[0].name)
         if isinstance(flow, Flow) and flow.value is not None:
             try:
-                return (self._finish(flow, outputs[0].name),)
+                self._finish(flow, outputs[0].name)
             except HwgenError as error:
                 self.problems.append(f"output {outputs[0].name!r}: {error}")
         elif flow is not None or not self.problems:
@@ -284,33 +319,40 @@ class Importer:
                 f"output {outputs[0].name!r}: expected it to be computed from the quantized input; "
                 "try a Quant node after the input"
             )
-        return ()
 
-    def _finish(self, flow: Flow, name: str) -> str:
+    def _finish(self, flow: Flow, name: str) -> None:
         """Give the output its codes when the model does not end in a quantizer."""
-        assert flow.value is not None
-        if not flow.steps:
-            return flow.value
-        value = flow.value
-        op, scale = exact_output(self._types[value], self._scales[value], flow.steps)
-        if op is not None:
-            node = NodeProto(name=flow.pending[-1] or name, op_type="output")
-            return self._emit(len(self.model.graph.node), node, op, flow, scale, flow.pending)
-        self._nodes = [replace(n, scale=scale) if n.name == value else n for n in self._nodes]
-        return value
+        last = (flow.pending or (name,))[-1]
+        node = NodeProto(name=last or name, op_type="output")
+        index = len(self.model.graph.node)
+        site = Site(self.model, index, node, (), (flow,), 0, self._channels(flow), self._batch)
+        expect_readable(node, (flow,))
+        if flow.zero_point is not None:
+            flow = as_numbers(site, self._network, flow)
+        advice = "end the model with a Quant node"
+        value = settled(site, self._network, flow, MAX_CODE_BITS, advice, part="")
+        layout = layout_of(flow.order[0], self._network.types[value].shape)
+        if self.problems:
+            return
+        inputs, nodes = tuple(self._network.inputs), tuple(self._network.nodes)
+        self.graph = Graph(self._graph_name, inputs, nodes, (value,), layout)
+        verify(self.graph)
 
 
 def import_model(model: ModelProto, name: str) -> Importer:
     """Walk a checked model; `graph`, `rows` and `problems` of the result say what came of it."""
     importer = Importer(model, name)
     importer.run()
+    if importer.other_entry is not None:
+        importer = Importer(model, name, entry=importer.other_entry)
+        importer.run()
     return importer
 
 
 def _supported(node: NodeProto) -> bool:
     if node.domain == QONNX_DOMAIN:
-        return node.op_type in QUANTIZERS
-    kinds = TRANSLATORS.keys() | linear.TRANSLATORS.keys() | constants.FOLDABLE
+        return node.op_type in QONNX_QUANTIZERS
+    kinds = TRANSLATORS.keys() | BOXES.keys() | constants.FOLDABLE | {"QuantizeLinear"}
     return node.domain in ("", "ai.onnx") and node.op_type in kinds
 
 

@@ -1,67 +1,57 @@
-"""Linear boxes: MatMul and Gemm with quantized constant weights become a matrix-vector product.
+"""MatMul and Gemm with quantized constant weights become a matrix-vector product.
+
+Behind a Flatten the weights are permuted to the order in which the image streams.
 
 Source: https://onnx.ai/onnx/operators/onnx__Gemm.html, onnx__MatMul.html
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hwgen.errors import FrontendError
-from hwgen.frontend.constants import Constant
-from hwgen.frontend.nodes import Site, Steps
-from hwgen.ir import Codes
-from hwgen.ops.float_steps import Add, Multiply, reals
+from hwgen.frontend.flow import Flow
+from hwgen.frontend.layout import vectors_of
+from hwgen.frontend.network import Network
+from hwgen.frontend.site import Site
+from hwgen.ir import Codes, Scale
+from hwgen.ops.float_steps import Add, Multiply, Step, reals
 from hwgen.ops.matvec import MatVec
 
+Reals = npt.NDArray[np.float32]
 
-@dataclass(frozen=True)
-class LinearBox:
-    """The integer product and the float32 steps that the node applies to it.
 
-    Parameters
-    ----------
-    op : the product of codes
-    weight_scale : real value of weight code 1, one or one per row
-    rows : output channels
-    steps : alpha and bias
+def activation(network: Network, flow: Flow) -> tuple[str, float]:
+    """Return the value a linear box reads, and the real value of its code 1.
+
+    Raises
+    ------
+    FrontendError : when it is not quantized, or channels differ in scale
     """
+    if not flow.settled or not flow.quantized or flow.value is None:
+        raise FrontendError(
+            f"unquantized activation: expected an input that ends in a Quant or BipolarQuant, "
+            f"got {flow.ending()}; try a quantizer after it"
+        )
+    scale = network.scales[flow.value]
+    if len(scale) > 1:
+        raise FrontendError(
+            f"expected one input scale, got {len(scale)} of {flow.value!r}; "
+            "quantize activations per tensor"
+        )
+    return flow.value, scale[0]
 
-    op: MatVec
-    weight_scale: tuple[float, ...]
-    rows: int
-    steps: Steps = ()
 
-
-def _weights(site: Site, index: int, transpose: bool) -> tuple[Codes, tuple[float, ...]]:
-    """Return codes [O, I] and scales of the constant weight matrix."""
+def weight_codes(site: Site, index: int) -> tuple[Codes, Reals]:
+    """Return codes and scales of the constant weights, both shaped as in the file."""
     weights = site.given(index)
-    if site.flow_at != 0 or weights is None:
-        raise FrontendError("expected the weights as second input, got them first; transpose it")
-    codes, scale = _codes(weights)
-    if codes.ndim != 2 or codes.size == 0:
-        raise FrontendError(f"expected a matrix of weights, got shape {codes.shape}")
-    if not transpose:
-        codes, scale = codes.T, scale.T
-    if not (scale == scale[:, :1]).all():
+    if site.flow_at != 0 or len(site.flows) > 1 or weights is None:
         raise FrontendError(
-            "expected one weight scale, or one per output channel, got one per input channel; "
-            "quantize along the output axis"
+            "expected constant weights as second input, got the flowing tensor there; transpose it"
         )
-    columns = codes.shape[1]
-    if site.shape[-1] != columns or math.prod(site.shape) != columns:
-        raise FrontendError(
-            f"expected a vector of {columns} numbers a frame, got {site.shape[1:]}; try Flatten"
-        )
-    rows = scale[:, 0].astype(np.float64).tolist()
-    return codes, tuple(rows[:1] if len(set(rows)) == 1 else rows)
-
-
-def _codes(weights: Constant) -> tuple[Codes, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     weights.reals()  # refuses NaN and infinity first: the more telling message
     if weights.codes is None or weights.scale is None:
         raise FrontendError(
@@ -71,22 +61,86 @@ def _codes(weights: Constant) -> tuple[Codes, np.ndarray[tuple[int, ...], np.dty
     return weights.codes, weights.scale
 
 
-def _matmul(site: Site) -> LinearBox:
-    codes, scale = _weights(site, 1, transpose=False)
-    return LinearBox(MatVec(codes), scale, len(codes))
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """What a product multiplies.
+
+    Parameters
+    ----------
+    value, scale : IR value of the activations, and the real value of its code 1
+    codes, scales : of the weights, both shaped as in the file
+    """
+
+    value: str
+    scale: float
+    codes: Codes
+    scales: Reals
 
 
-def _gemm(site: Site) -> LinearBox:
+def operands(site: Site, network: Network) -> Operands:
+    """Return activation and weights, or say all that is missing."""
+    problems = []
+    try:
+        value, scale = activation(network, site.flow)
+    except FrontendError as error:
+        problems.append(str(error))
+    try:
+        codes, scales = weight_codes(site, 1)
+    except FrontendError as error:
+        problems.append(str(error))
+    if problems:
+        raise FrontendError("; and ".join(problems))
+    return Operands(value, scale, codes, scales)
+
+
+def row_scales(scale: Reals) -> Scale:
+    """Return one scale, or one a row, of scales [O, ...] that must not differ within a row."""
+    if not (scale == scale[:, :1]).all():
+        raise FrontendError(
+            "expected one weight scale, or one per output channel, got one per input channel; "
+            "quantize along the output axis"
+        )
+    rows = scale[:, 0].astype(np.float64).tolist()
+    return tuple(rows[:1] if len(set(rows)) == 1 else rows)
+
+
+def product(site: Site, network: Network, given: Operands, transpose: bool) -> Flow:
+    """Emit the product of the last axis with the weights [I, O], or transposed."""
+    value, codes, scales = given.value, given.codes, given.scales
+    if codes.ndim != 2 or codes.size == 0:
+        raise FrontendError(f"expected a matrix of weights, got shape {codes.shape}")
+    if not transpose:
+        codes, scales = codes.T, scales.T
+    rows, columns = codes.shape
+    weight_scale = row_scales(scales)
+    places = vectors_of(site.flow, columns)
+    streamed = np.empty_like(codes)
+    streamed[:, places] = codes
+    vectors = site.flow.order.size // columns
+    shape = network.types[value].shape
+    if vectors == 1 or shape[-1] != columns:
+        value = network.reshaped(site, value, (columns,) if vectors == 1 else (vectors, columns))
+    sums = tuple(given.scale * s for s in weight_scale)
+    name = network.emit(site, MatVec(streamed), [value], sums)
+    firsts = site.flow.order.reshape(-1, columns)[:, 0] // columns
+    order = firsts[:, None] * rows + np.arange(rows)
+    return Flow(name, order.reshape(*site.shape[:-1], rows), source=site.node.name)
+
+
+def matmul(site: Site, network: Network) -> Flow:
+    """Return the flow behind a MatMul."""
+    return product(site, network, operands(site, network), transpose=False)
+
+
+def gemm(site: Site, network: Network) -> Flow:
+    """Return the flow behind a Gemm; alpha and bias are pending."""
     if site.attributes.get("transA"):
         raise FrontendError("expected transA 0, got 1: it would mix frames; remove the transpose")
-    codes, scale = _weights(site, 1, transpose=bool(site.attributes.get("transB")))
+    transpose = bool(site.attributes.get("transB"))
+    flow = product(site, network, operands(site, network), transpose)
     alpha, beta = site.number("alpha", 1.0), site.number("beta", 1.0)
-    steps: Steps = () if alpha == 1 else (Multiply(reals(alpha)),)
+    steps: tuple[Step, ...] = () if alpha == 1 else (Multiply(reals(alpha)),)
     if site.given(2) is not None and beta != 0:
-        after = Site(site.node, (*site.shape[:-1], len(codes)), 0, site.inputs)
-        bias = after.channelwise(2)
+        bias = site.at(flow, flow.shape[-1]).channelwise(2)
         steps = (*steps, Add(bias if beta == 1 else reals(bias * np.float32(beta))))
-    return LinearBox(MatVec(codes), scale, len(codes), steps)
-
-
-TRANSLATORS: dict[str, Callable[[Site], LinearBox]] = {"Gemm": _gemm, "MatMul": _matmul}
+    return flow.then(steps, site.node.name)

@@ -7,8 +7,11 @@ from pathlib import Path
 from onnx import ModelProto
 
 from hwgen.errors import FrontendError
-from hwgen.frontend import constants, linear, nodes
-from hwgen.frontend.importer import QUANTIZERS, import_model
+from hwgen.frontend import constants, nodes
+from hwgen.frontend.boxes import BOXES
+from hwgen.frontend.final_softmax import FINAL
+from hwgen.frontend.importer import import_model
+from hwgen.frontend.quantize import QUANTIZERS
 from hwgen.frontend.reader import check, decode, read
 from hwgen.ir import Graph
 
@@ -41,8 +44,10 @@ def _import(model: ModelProto, name: str) -> Graph:
 def supported_nodes() -> dict[str, str]:
     """Return each supported ONNX operator and what it becomes, as `hwgen ops` lists them."""
     becomes = dict.fromkeys(sorted(constants.FOLDABLE), "computed once, when its inputs are known")
-    becomes |= dict.fromkeys(sorted(constants.MOVES), "nothing, where the order of elements stays")
+    becomes |= dict.fromkeys(sorted(constants.MOVES), "nothing, it only says where elements are")
     becomes |= dict.fromkeys(sorted(nodes.TRANSLATORS), "part of an exact integer function")
-    becomes |= dict.fromkeys(sorted(linear.TRANSLATORS), "matvec, with quantized weights")
+    joins = {name: f"{becomes[name]}; add, of two activations" for name in ("Add", "Sub")}
+    becomes |= joins | {name: words for name, (_, words) in BOXES.items()}
     becomes |= dict.fromkeys(sorted(QUANTIZERS), "integer codes; the end of an integer function")
+    becomes |= dict.fromkeys(sorted(FINAL), "nothing, as the last node: outputs are its inputs")
     return dict(sorted(becomes.items()))

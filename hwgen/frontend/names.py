@@ -61,8 +61,10 @@ class Namer:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def name(self, foreign: str, kind: str, index: int) -> str:
+    def name(self, foreign: str, kind: str, index: int, part: str = "") -> str:
         """Return a new identifier for the `index`-th node, called `foreign`, of operator `kind`.
+
+        Where a node becomes several values, `part` tells them apart.
 
         Examples
         --------
@@ -73,6 +75,7 @@ class Namer:
         ('n0007_matmul', 'wire_gemm')
         """
         base = readable(foreign, kind) or f"n{index:04d}_{plain(kind)}"
+        base = f"{base}_{part}" if part else base
         candidate = base if base not in RESERVED else f"{base}_{plain(kind)}"
         if candidate in self._taken:
             candidate = f"{base}_{plain(kind)}"

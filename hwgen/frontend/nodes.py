@@ -8,16 +8,14 @@ evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import NodeProto, TensorProto
+from onnx import TensorProto
 
 from hwgen.errors import FrontendError
-from hwgen.frontend.constants import Constant
+from hwgen.frontend.site import Site
 from hwgen.ops.float_steps import (
     Add,
     Apply,
@@ -26,78 +24,12 @@ from hwgen.ops.float_steps import (
     Divide,
     LeakyRectify,
     Multiply,
+    Reals,
     Step,
     reals,
 )
-from hwgen.ops.float_steps import Reals as Reals
 
 Steps = tuple[Step, ...]
-
-
-@dataclass(frozen=True)
-class Site:
-    """A node of the model where its inputs are known.
-
-    Parameters
-    ----------
-    node : as in the file
-    shape : of the flowing tensor, batch 1 first
-    flow_at : which input is the flowing one
-    inputs : constants; None for the flowing tensor and for inputs left out
-    """
-
-    node: NodeProto
-    shape: tuple[int, ...]
-    flow_at: int
-    inputs: Sequence[Constant | None]
-
-    @property
-    def attributes(self) -> Mapping[str, object]:
-        """Attributes by name."""
-        return attributes(self.node)
-
-    def number(self, name: str, default: float) -> float:
-        """Return a float attribute."""
-        value = self.attributes.get(name, default)
-        if not isinstance(value, int | float) or not np.isfinite(value):
-            raise FrontendError(f"expected a finite number as attribute {name!r}, got {value!r}")
-        return float(value)
-
-    def given(self, index: int) -> Constant | None:
-        """Return input `index`, None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def channelwise(self, index: int) -> Reals:
-        """Return constant input `index`, one number or one for each channel of the frame."""
-        constant = self.given(index)
-        if constant is None:
-            raise FrontendError(
-                f"expected a constant as input {index}, got none; "
-                "only one input of an element-wise node may depend on the model's input"
-            )
-        return spread(constant.reals(), self.shape, constant.name)
-
-
-def attributes(node: NodeProto) -> Mapping[str, object]:
-    """Return the attributes of `node` by name."""
-    try:
-        return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    except (ValueError, TypeError) as error:
-        raise FrontendError(f"expected readable attributes, got: {error}") from error
-
-
-def spread(values: npt.NDArray[np.float32], shape: tuple[int, ...], name: str) -> Reals:
-    """Return `values` for each channel of a frame of `shape`, or one where they are all equal."""
-    if values.size == 1:
-        return reals(values)
-    try:
-        full = np.broadcast_to(values, shape)
-    except ValueError as error:
-        raise FrontendError(
-            f"expected {name!r} to fit shape {shape}, got {values.shape}; use a number a channel"
-        ) from error
-    flat = reals(full)
-    return reals(flat[0]) if (flat == flat[0]).all() else flat
 
 
 def _add(site: Site) -> Steps:
@@ -139,7 +71,7 @@ def _batch_normalization(site: Site) -> Steps:
         raise FrontendError(f"expected variance + epsilon > 0, got {variance.value.min()}")
 
     def channel(values: npt.NDArray[np.float32]) -> Reals:
-        return spread(values.reshape(axes), site.shape, site.node.op_type)
+        return site.spread(values.reshape(axes), site.node.op_type)
 
     # scale * (x - mean) / sqrt(variance + epsilon) + bias, in this order
     return (

@@ -1,7 +1,8 @@
-"""The last chain of a model, which often ends without a quantizer: its real numbers as exact codes.
+"""Chains that end without a quantizer: their real numbers as exact codes.
 
-A bias, a scale or a BatchNorm after the last linear box leaves real numbers. They are exact codes
-too when one power of two divides them all; this finds that power.
+A bias, a scale or a BatchNorm after a linear box leaves real numbers, at the end of a model or
+before two tensors are added. They are exact codes too when one power of two divides them all; this
+finds that power.
 """
 
 from __future__ import annotations
@@ -22,14 +23,24 @@ MAX_CODE_BITS = 32
 MAX_EVALUATIONS = 1 << 22
 
 
-def exact_output(
-    x: TensorType, scale: Scale, steps: tuple[Step, ...]
+def exact_codes(
+    x: TensorType,
+    scale: Scale,
+    steps: tuple[Step, ...],
+    max_bits: int = MAX_CODE_BITS,
+    advice: str = "end the model with a Quant node",
 ) -> tuple[Requantize | Elementwise | None, Scale]:
-    """Return the operator that gives the output's codes (None: they are there), and their scale.
+    """Return the operator that gives a chain's codes (None: they are there), and their scale.
+
+    Parameters
+    ----------
+    x, scale : of what the chain reads
+    max_bits : that the codes may have
+    advice : what to try when they need more
 
     Raises
     ------
-    FrontendError : when the numbers need more than 32 bits
+    FrontendError : when the numbers need more bits
     """
     lines = affine_lines(scale, steps, x.channels)
     if lines is not None and all(offset == 0 and slope > 0 for slope, offset in lines):
@@ -38,7 +49,7 @@ def exact_output(
         found = _on_dyadic_grid(x, lines)
         if found is not None:
             return found
-    return _on_float_grid(x, scale, steps)
+    return _on_float_grid(x, scale, steps, max_bits, advice)
 
 
 def _same(lines: list[Line]) -> bool:
@@ -73,13 +84,12 @@ def _shared(values: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _on_float_grid(
-    x: TensorType, scale: Scale, steps: tuple[Step, ...]
+    x: TensorType, scale: Scale, steps: tuple[Step, ...], max_bits: int, advice: str
 ) -> tuple[Elementwise, Scale]:
     """Evaluate every reachable code and keep the float32 results, all bits of them."""
-    advice = "end the model with a Quant node"
     if x.codes.size * x.channels > MAX_EVALUATIONS:
         raise FrontendError(
-            f"unquantized output: expected an affine chain or at most {MAX_EVALUATIONS} reachable "
+            f"unquantized: expected an affine chain or at most {MAX_EVALUATIONS} reachable "
             f"numbers, got {x.channels} channels of {x.codes}; {advice}"
         )
     channels = np.arange(x.channels)
@@ -92,9 +102,9 @@ def _on_float_grid(
         raise FrontendError(f"a reachable output is NaN or infinite; {advice}")
     exponent, magnitude = _finest_bit(real), float(np.abs(real).max())
     width = max(math.frexp(magnitude)[1], exponent) - exponent + 1
-    if width > MAX_CODE_BITS:
+    if width > max_bits:
         raise FrontendError(
-            f"type too wide: expected outputs of at most {MAX_CODE_BITS} bits, got {width} "
+            f"type too wide: expected outputs of at most {max_bits} bits, got {width} "
             f"(multiples of 2**{exponent} up to {magnitude:g}); {advice}"
         )
     grid = math.ldexp(1.0, exponent)

@@ -58,7 +58,7 @@ class Quantizer:
 
 def bipolar_quantizer(scale: npt.NDArray[np.float32]) -> Quantizer:
     """Return what a BipolarQuant does."""
-    return Quantizer(_positive(scale), 0, CodeType.binary(), Rounding.RND_CONV)
+    return Quantizer(positive(scale), 0, CodeType.binary(), Rounding.RND_CONV)
 
 
 def integer_quantizer(
@@ -73,7 +73,7 @@ def integer_quantizer(
     ------
     FrontendError : naming the parameter without a meaning in integers
     """
-    scale = _positive(scale)
+    scale = positive(scale)
     width = _one_integer(bit_width, "bit_width")
     if width < 1:
         raise FrontendError(f"expected bit_width 1..{MAX_BIT_WIDTH}, got {width}")
@@ -103,7 +103,8 @@ def integer_quantizer(
     return Quantizer(scale, zero, CodeType(low - zero, high - zero), rounding)
 
 
-def _positive(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def positive(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `scale`, whose numbers are normal and positive, or refuse."""
     if scale.size == 0 or not (np.isfinite(scale) & (scale > 0)).all():
         worst = scale.min() if scale.size else "none"
         raise FrontendError(f"expected positive scales, got {worst}; export the model again")

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import AttributeProto, ModelProto, TensorProto
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.final_softmax import without_final_softmax
 
 MAX_FILE_BYTES = 1 << 29
 MAX_NODES = 20_000
@@ -84,7 +85,7 @@ def check(model: ModelProto, where: str) -> ModelProto:
     except (onnx.checker.ValidationError, ValueError, UnicodeError, RuntimeError) as error:
         reason = str(error).split("\n\n")[0]
         raise FrontendError(f"{where}: not a valid ONNX model: {reason}") from error
-    return normal
+    return without_final_softmax(normal)
 
 
 def _names_are_text(message: Message) -> bool:

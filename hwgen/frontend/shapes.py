@@ -1,4 +1,4 @@
-"""Shapes: the frame that enters, and nodes that only give it another shape.
+"""Shapes of the frames that enter.
 
 The batch is walked as 1 whatever the file says: every supported node treats frames alike.
 """
@@ -6,21 +6,29 @@ The batch is walked as 1 whatever the file says: every supported node treats fra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import TensorProto, ValueInfoProto
 
 from hwgen.errors import FrontendError
-from hwgen.frontend.constants import Constant, fold
-from hwgen.frontend.reader import MAX_ELEMENTS
+from hwgen.numeric import CodeType
+
+INTEGER_INPUTS = {
+    TensorProto.INT8: CodeType(-(1 << 7), (1 << 7) - 1),
+    TensorProto.UINT8: CodeType(0, (1 << 8) - 1),
+    TensorProto.INT16: CodeType(-(1 << 15), (1 << 15) - 1),
+    TensorProto.UINT16: CodeType(0, (1 << 16) - 1),
+}
+MAX_FRAME_ELEMENTS = 1 << 24
 
 
 def frame_shape(value: ValueInfoProto) -> tuple[int, ...]:
     """Return the declared shape of the model's input, with batch 1."""
     kind = value.type.tensor_type
-    if kind.elem_type != TensorProto.FLOAT:
-        raise FrontendError("expected float32 frames, got another type; export with float inputs")
+    if kind.elem_type != TensorProto.FLOAT and kind.elem_type not in INTEGER_INPUTS:
+        raise FrontendError(
+            "expected frames of float32 or of integers of 8 or 16 bits, got another type; export "
+            "with float inputs"
+        )
     if not kind.HasField("shape") or len(kind.shape.dim) < 2:
         rank = len(kind.shape.dim)
         raise FrontendError(
@@ -35,8 +43,10 @@ def frame_shape(value: ValueInfoProto) -> tuple[int, ...]:
                 "only the batch may be dynamic"
             )
         sizes.append(dim.dim_value)
-    if math.prod(sizes) > MAX_ELEMENTS:
-        raise FrontendError(f"expected at most {MAX_ELEMENTS} numbers a frame, got {sizes[1:]}")
+    if math.prod(sizes) > MAX_FRAME_ELEMENTS:
+        raise FrontendError(
+            f"expected at most {MAX_FRAME_ELEMENTS} numbers a frame, got {sizes[1:]}; cut it up"
+        )
     return tuple(sizes)
 
 
@@ -46,25 +56,6 @@ def declared_batch(value: ValueInfoProto) -> int:
     return dims[0].dim_value if dims else 0
 
 
-def moved_shape(
-    node: NodeProto,
-    shape: tuple[int, ...],
-    inputs: Sequence[Constant | None],
-    model: ModelProto,
-    batch: int,
-) -> tuple[int, ...]:
-    """Return the shape after a node that must keep the batch axis and the order of elements."""
-    numbers = Constant(np.arange(math.prod(shape)).reshape(shape), node.input[0])
-    known = list(inputs)
-    known[0] = numbers
-    target = known[1] if len(known) > 1 else None
-    if node.op_type == "Reshape" and target is not None and target.value.size and batch > 1:
-        sizes = target.value.copy()
-        sizes.flat[0] = 1 if sizes.flat[0] == batch else sizes.flat[0]
-        known[1] = Constant(sizes, target.name)
-    moved = fold(node, known, model).value
-    if moved.ndim < 2 or moved.shape[0] != 1:
-        raise FrontendError(f"expected the batch axis to stay first, got shape {moved.shape}")
-    if moved.size != numbers.value.size or not (moved.ravel() == numbers.value.ravel()).all():
-        raise FrontendError("expected the order of elements to stay, got another order")
-    return tuple(moved.shape)
+def integer_input(value: ValueInfoProto) -> CodeType | None:
+    """Return the range of an input of integers, None where it is one of real numbers."""
+    return INTEGER_INPUTS.get(value.type.tensor_type.elem_type)

@@ -18,8 +18,8 @@ class RemoveIdentity(Pass):
     1. A requantization by multiplier 1, offset 0, shift 0 whose clip holds every code that can
        come goes away; its scale moves to the node before it.  # x*1 + 0 -> x
 
-    Left alone when: it reads the network's input, or a value with other readers, and the scales
-    differ; or no other node would be left.
+    Left alone when: it widens bits -1 and +1 to integers; it reads the network's input, or a value
+    with other readers, and the scales differ; or no other node would be left.
     Numeric effect: none.
     """
 
@@ -47,7 +47,7 @@ def is_wire(graph: Graph, node: Node) -> bool:
         return False
     (x,) = graph.input_types(node)
     same = bool((op.multiplier == 1).all()) and not op.offset.any() and op.shift == 0
-    return same and op.codes.lo <= x.codes.lo and x.codes.hi <= op.codes.hi
+    return same and not x.codes.bipolar and op.codes.lo <= x.codes.lo and x.codes.hi <= op.codes.hi
 
 
 def _without(graph: Graph, wire: Node) -> Graph:

@@ -99,12 +99,12 @@ def test_input_with_two_quantizers():
     )
 
 
-def test_branches():
+def test_branches_that_multiply():
     b = Builder()
     x = b.quant("x")
-    y = b.node("Add", b.node("Relu", x), x, name="residual")
+    y = b.node("Mul", b.node("Relu", x), x, name="gate")
     assert (
-        "node 'residual' (Add): expected one input that depends on the model's input, got 2"
+        "node 'gate' (Mul): expected one input that depends on the model's input, got 2"
     ) in refusal(b.model(y))
 
 

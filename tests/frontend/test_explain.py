@@ -36,6 +36,30 @@ def test_rows_of_a_good_model(tmp_path):
     assert result.graph is not None
 
 
+def test_rows_of_an_image_model(tmp_path):
+    b = Builder(("N", 2, 6, 6))
+    x = b.quant("x", name="pixels")
+    w = b.bipolar(b.constant(np.ones((2, 2, 3, 3))), name="weight")
+    y = b.node("Conv", b.bipolar(x, name="sign"), w, pads=[1, 1, 1, 1], name="conv")
+    y = b.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2], name="pool")
+    y = b.quant(b.node("Relu", y, name="act"), name="act.quant")
+    y = b.node("Concat", y, y, axis=1, name="cat")
+    y = b.node("Flatten", y, name="flat")
+    result = explain(saved(tmp_path, b.model(y)))
+    assert result.problems == ()
+    assert [(row.node, row.becomes) for row in result.rows] == [
+        ("pixels", "input x"),
+        ("weight", "constant, quantized"),
+        ("sign", "finite function sign"),
+        ("conv", "sliding_window conv_window, matvec conv, border_offset conv_border"),
+        ("pool", "a pool that is built where the quantizer is"),
+        ("act", "float32 steps of the finite function that follows"),
+        ("act.quant", "finite function act, max_pool act_pool"),
+        ("cat", "concat cat"),
+        ("flat", "nothing: it only says where elements are"),
+    ]
+
+
 def test_rows_of_a_bad_model(tmp_path):
     b = Builder()
     x = b.node("Softmax", b.quant("x"), name="attention")

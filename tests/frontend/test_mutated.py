@@ -11,13 +11,28 @@ from onnx import ModelProto, TensorProto
 from hwgen.errors import FrontendError, PassError
 from hwgen.frontend import load_model
 from hwgen.passes import PASSES, run_passes
-from tests.frontend.models import perceptron
+from tests.frontend.models import Builder, perceptron
 
 MUTATIONS_OF_A_KIND = 30
 
 
 def original(rng) -> ModelProto:
+    if rng.integers(2):
+        return convolutional(rng)
     return perceptron(rng, widths=(5, 4, 3), batch_normalization=bool(rng.integers(2)))
+
+
+def convolutional(rng) -> ModelProto:
+    """Windows, pools, a shortcut, a concatenation and a flatten: every kind of box."""
+    b = Builder(("N", 2, 6, 6))
+    x = b.quant("x")
+    w = b.weights(rng.integers(-7, 8, (2, 2, 3, 3)), 0.25, 4)
+    y = b.node("Relu", b.node("Conv", x, w, b.constant([0.5, -0.25]), pads=[1, 1, 1, 1]))
+    y = b.quant(b.node("Add", b.quant(y), x))
+    y = b.node("MaxPool", b.node("Concat", y, x, axis=1), kernel_shape=[2, 2], strides=[2, 2])
+    y = b.quant(b.node("AveragePool", y, kernel_shape=[3, 3]), 0.0625, 6)
+    y = b.node("Reshape", y, b.constant([-1, 4], dtype=np.int64))
+    return b.model(b.node("MatMul", y, b.weights(rng.integers(-7, 8, (4, 3)))))
 
 
 def pick(rng, items):
@@ -44,7 +59,8 @@ def rename_output(model, rng):
 
 
 def replace_operator(model, rng):
-    kinds = "Exp Gemm Reshape Concat Gather Slice Clip PRelu Cast If Conv Quant Shape Sum Squeeze"
+    kinds = """Exp Gemm Reshape Concat Gather Slice Clip PRelu Cast If Conv Quant Shape Sum Squeeze
+    Add MaxPool AveragePool Transpose Split Pad Resize ArgMax TopK ReduceMean GlobalMaxPool"""
     node = pick(rng, model.graph.node)
     node.op_type = pick(rng, kinds.split())
     node.domain = pick(rng, ["", "", "qonnx.custom_op.general", "unknown.domain"])

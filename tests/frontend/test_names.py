@@ -57,6 +57,13 @@ def test_names(foreign, kind, expected):
     assert Namer().name(foreign, kind, 7) == expected
 
 
+def test_parts_of_a_node():
+    namer = Namer()
+    assert namer.name("/conv1/Conv", "Conv", 3, "window") == "conv1_window"
+    assert namer.name("/conv1/Conv", "Conv", 3) == "conv1"
+    assert namer.name("a; $finish", "Conv", 7, "border") == "n0007_conv_border"
+
+
 @given(names=st.lists(st.text() | st.sampled_from(HOSTILE), max_size=30))
 def test_names_are_distinct_identifiers(names):
     namer = Namer()

@@ -13,7 +13,7 @@ from hwgen.passes import PASSES, Pass, RemoveIdentity, Tabulate, run_passes
 
 TEXT = """graph g
 %x : [2] -8..7 scale 0x1p+0 = input rounding=RND_CONV zero_point=0 prepare=()
-%fc : [2] -75..75 scale 0x1p-3 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac
+%fc : [2] -75..75 scale 0x1p-3 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac pixels=1
 %act : [2] -2..1 scale 0x1p+2 = elementwise(%fc) scale=[0x1p-3] steps=() \
 quantizer=Quantize(scale=[0x1p+2], zero_point=0, codes=-2..1, rounding=TRN)  # from "act"
 output %act
@@ -52,7 +52,8 @@ def test_dumps_in_order(tmp_path):
     before = graph()
     after = run_passes(before, PASSES, dump_dir=tmp_path / "dump")
     names = sorted(path.name for path in (tmp_path / "dump").iterdir())
-    assert names == ["00_imported.txt", "01_tabulate.txt", "02_remove_identity.txt"]
+    ran = [f"{number:02d}_{each.name}.txt" for number, each in enumerate(PASSES, start=1)]
+    assert names == ["00_imported.txt", *ran]
     for name, expected in ((names[0], before), (names[-1], after)):
         text = (tmp_path / "dump" / name).read_text()
         assert text == print_graph(expected)

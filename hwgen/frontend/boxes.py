@@ -1,0 +1,77 @@
+"""Nodes that become operators of their own: one line each. All others are float steps, or moves.
+
+Adding a node is a function from its `Site` to a `Flow`, in the file of its kind, and its line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hwgen.frontend.borders import pad, resize
+from hwgen.frontend.constants import MOVES
+from hwgen.frontend.convolution import convolution
+from hwgen.frontend.flow import Flow
+from hwgen.frontend.integers import dequantize
+from hwgen.frontend.joins import add, concat
+from hwgen.frontend.largest import arg_max, top_one
+from hwgen.frontend.linear import gemm, matmul
+from hwgen.frontend.network import Network
+from hwgen.frontend.pooling import (
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+    reduction,
+)
+from hwgen.frontend.qlinear import conv_integer, matmul_integer, qlinear_conv, qlinear_matmul
+from hwgen.frontend.selection import select
+from hwgen.frontend.site import Site
+
+Result = Flow | tuple[Flow | None, ...]
+Box = Callable[[Site, Network], Result]
+
+# Nodes that become operators of their own, and what these are.
+BOXES: dict[str, tuple[Box, str]] = {
+    "ArgMax": (arg_max, "argmax, as the last node"),
+    "AveragePool": (average_pool, "sum_pool, or windows and depthwise; the function divides"),
+    "Concat": (concat, "concat over channels"),
+    "Conv": (convolution, "sliding_window and matvec, or depthwise; quantized weights"),
+    "ConvInteger": (conv_integer, "as Conv, on integers"),
+    "DequantizeLinear": (dequantize, "nothing, or another zero point; constants keep their codes"),
+    "Gather": (select, "slice, with constant indices"),
+    "Gemm": (gemm, "matvec, with quantized weights"),
+    "GlobalAveragePool": (global_average_pool, "sum_pool; the function that follows divides"),
+    "GlobalMaxPool": (global_max_pool, "max_pool"),
+    "MatMul": (matmul, "matvec, with quantized weights"),
+    "MatMulInteger": (matmul_integer, "matvec, on integers"),
+    "MaxPool": (max_pool, "max_pool, or windows and window_max"),
+    "Pad": (pad, "pad, with one number"),
+    "QLinearConv": (qlinear_conv, "as Conv, and the function of its sums"),
+    "QLinearMatMul": (qlinear_matmul, "matvec, and the function of its sums"),
+    "ReduceMax": (reduction, "max_pool, over rows and columns"),
+    "ReduceMean": (reduction, "sum_pool, over rows and columns; the function divides"),
+    "ReduceSum": (reduction, "sum_pool, over rows and columns"),
+    "Resize": (resize, "upsample, nearest by whole factors"),
+    "Slice": (select, "slice"),
+    "Split": (select, "slices"),
+    "Sum": (add, "add, exactly aligned"),
+    "TopK": (top_one, "argmax, with k = 1 as the last node"),
+    "Upsample": (resize, "upsample, nearest by whole factors"),
+}
+# Nodes that are boxes where several of their inputs flow, and float steps elsewhere.
+JOINS: dict[str, Box] = {"Add": add, "Sub": add, "Concat": concat, "Sum": add}
+# Where one of these reads frames, they are images.
+SPATIAL = frozenset(
+    """AveragePool Conv ConvInteger GlobalAveragePool GlobalMaxPool MaxPool Pad QLinearConv Resize
+    Upsample""".split()
+)
+# Products over the last axis.
+PRODUCTS = frozenset({"MatMul", "MatMulInteger", "QLinearMatMul"})
+# What these do must be known; products and convolutions say so themselves.
+ONE_FLOW = (BOXES.keys() | MOVES) - JOINS.keys() - {"Conv", "Gemm", "Identity", "MatMul"}
+# What may read tensors of integers besides nodes that only move elements.
+READ_INTEGERS = frozenset(
+    """Cast ConvInteger DequantizeLinear Gather MatMulInteger MaxPool QLinearConv QLinearMatMul
+    Slice Split""".split()
+)
+REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
