@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from hwgen.board import Board
@@ -29,7 +30,9 @@ from hwgen.cost import Resources
 from hwgen.errors import ToolError
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 5
+_FLOW_REVISION = 6
+_LUT_RAMS = "lutrams_xcu.txt"
+_WRONG, _RIGHT = (f'option "ABITS" {bits} {{\n\t\tabits {bits};' for bits in (16, 9))
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
@@ -86,7 +89,7 @@ def synthesize(
         for name in _OUTPUTS:
             shutil.copyfile(entry / name, work_dir / name)
     else:
-        log = run_yosys(_commands(verilog_files, top, board.family, keep), cwd=work_dir)
+        log = run_yosys(_commands(verilog_files, top, board.family, keep, work_dir), cwd=work_dir)
         (work_dir / "yosys.log").write_text(log, encoding="utf-8")
     report = _read_report(work_dir, top, keep, 0.0 if is_cached else time.perf_counter() - begin)
     if not is_cached:
@@ -100,7 +103,9 @@ def default_cache_dir() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "hwgen"
 
 
-def _commands(files: Sequence[Path], top: str, family: str, keep: Sequence[str]) -> list[str]:
+def _commands(
+    files: Sequence[Path], top: str, family: str, keep: Sequence[str], work_dir: Path
+) -> list[str]:
     synth = f"synth_xilinx -top {top} -family {family} -noiopad -noclkbuf"
     return [
         *(f"read_verilog {quote_path(file)}" for file in files),
@@ -113,9 +118,37 @@ def _commands(files: Sequence[Path], top: str, family: str, keep: Sequence[str])
         f"techmap -autoproc -map {quote_path(_ROM_LUTS)}",
         "flatten -noscopeinfo",
         "opt_clean",
+        *_memories(family, work_dir),
         f"{synth} -run map_memory:check",
         "tee -q -o stat.json stat -json",
         "write_verilog -noattr netlist.v",
+    ]
+
+
+def _memories(family: str, work_dir: Path) -> list[str]:
+    """Return the commands that map memories for UltraScale, with a fault of yosys put right.
+
+    Its description of a LUT RAM of 512 words with one port says 2**16, which the cells' own file
+    then refuses. The command is the one that synth_xilinx runs.
+    """
+    if family not in ("xcu", "xcup"):
+        return []
+    # Found, not imported: the package is a large library that runs in a process of its own.
+    package = find_spec("pyosys")
+    if package is None or package.origin is None:
+        raise ToolError("yosys: the Python package pyosys is missing; pip install pyosys")
+    described = (Path(package.origin).parent / "share" / "xilinx" / _LUT_RAMS).read_text("utf-8")
+    if _WRONG not in described:
+        return []
+    corrected = work_dir / _LUT_RAMS
+    corrected.write_text(described.replace(_WRONG, _RIGHT), encoding="utf-8")
+    maps = (
+        f"-lib {quote_path(corrected)} -lib +/xilinx/brams_xc4v.txt -D HAS_SIZE_36 "
+        "-D HAS_MIXWIDTH_SDP -D HAS_ADDRCE -lib +/xilinx/urams.txt"
+    )
+    return [
+        f"memory_libmap -logic-cost-rom 0.015625 {maps} -no-auto-huge",
+        "techmap -map +/xilinx/lutrams_xc5v_map.v",
     ]
 
 
