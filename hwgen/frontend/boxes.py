@@ -24,6 +24,7 @@ from hwgen.frontend.pooling import (
     reduction,
 )
 from hwgen.frontend.qlinear import conv_integer, matmul_integer, qlinear_conv, qlinear_matmul
+from hwgen.frontend.qonnx_nodes import multi_threshold, truncate
 from hwgen.frontend.selection import select
 from hwgen.frontend.site import Site
 
@@ -45,6 +46,7 @@ BOXES: dict[str, tuple[Box, str]] = {
     "MatMul": (matmul, "matvec, with quantized weights"),
     "MatMulInteger": (matmul_integer, "matvec, on integers"),
     "MaxPool": (max_pool, "max_pool, or windows and window_max"),
+    "MultiThreshold": (multi_threshold, "thresholds"),
     "Pad": (pad, "pad, with one number"),
     "QLinearConv": (qlinear_conv, "as Conv, and the function of its sums"),
     "QLinearMatMul": (qlinear_matmul, "matvec, and the function of its sums"),
@@ -55,11 +57,14 @@ BOXES: dict[str, tuple[Box, str]] = {
     "Slice": (select, "slice"),
     "Split": (select, "slices"),
     "Sum": (add, "add, exactly aligned"),
+    "Trunc": (truncate, "part of an exact integer function"),
     "TopK": (top_one, "argmax, with k = 1 as the last node"),
     "Upsample": (resize, "upsample, nearest by whole factors"),
 }
 # Nodes that are boxes where several of their inputs flow, and float steps elsewhere.
 JOINS: dict[str, Box] = {"Add": add, "Sub": add, "Concat": concat, "Sum": add}
+# Of QONNX's own domain.
+QONNX_BOXES = frozenset({"MultiThreshold", "Trunc"})
 # Where one of these reads frames, they are images.
 SPATIAL = frozenset(
     """AveragePool Conv ConvInteger GlobalAveragePool GlobalMaxPool MaxPool Pad QLinearConv Resize

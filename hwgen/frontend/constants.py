@@ -23,9 +23,9 @@ from hwgen.frontend.reader import MAX_ELEMENTS
 Array = npt.NDArray
 
 FOLDABLE = frozenset(
-    """Abs Add Cast Ceil Clip Concat Constant Div Exp Flatten Floor Gather Identity Max Min Mul
-    Neg Pow Reciprocal Relu Reshape Round Shape Sign Slice Split Sqrt Squeeze Sub Transpose
-    Unsqueeze""".split()
+    """Abs Add And Cast Ceil Clip Concat Constant ConstantOfShape Div Equal Exp Expand Flatten Floor
+    Gather Greater Identity Less Log Max Min Mod Mul Neg Not Or Pow Reciprocal ReduceProd Relu
+    Reshape Round Shape Sign Size Slice Split Sqrt Squeeze Sub Transpose Unsqueeze Where""".split()
 )
 # Nodes that only move elements: applied to codes and scales as to the values themselves.
 MOVES = frozenset("Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
@@ -172,12 +172,24 @@ _EVALUATOR_ERRORS: tuple[type[Exception], ...] = (
 def _check_size(op_type: str, values: Sequence[Array]) -> None:
     """Refuse before computing what would not fit in memory."""
     sizes = [value.size for value in values]
-    bound: Callable[[Sequence[int]], int] = math.prod if op_type in _MULTIPLYING else sum
-    if bound(sizes) > MAX_ELEMENTS and not _same_shapes(values):
+    at = _SHAPED.get(op_type, len(values))
+    if at < len(values):
+        if not np.issubdtype(values[at].dtype, np.integer):
+            raise FrontendError(f"expected a shape of integers, got {values[at].dtype}")
+        # Broadcast both ways, the result is no larger than this product.
+        count = math.prod([max(abs(size), 1) for size in values[at].ravel()[:64].tolist()])
+        fits = count * (max(values[0].size, 1) if at else 1) <= MAX_ELEMENTS
+    else:
+        bound: Callable[[Sequence[int]], int] = math.prod if op_type in _MULTIPLYING else sum
+        fits = bound(sizes) <= MAX_ELEMENTS or _same_shapes(values)
+    if not fits:
         raise FrontendError(f"expected a constant of at most {MAX_ELEMENTS} elements")
 
 
-_MULTIPLYING = frozenset("Add Div Gather Max Min Mul Pow Sub Clip".split())
+_MULTIPLYING = frozenset(
+    """Add And Clip Div Equal Gather Greater Less Max Min Mod Mul Or Pow Sub Where""".split()
+)
+_SHAPED = {"ConstantOfShape": 0, "Expand": 1}  # which input is the result's shape
 
 
 def _same_shapes(values: Sequence[Array]) -> bool:

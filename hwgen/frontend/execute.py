@@ -227,6 +227,59 @@ class DequantizeLinear(OpRun):  # type: ignore[misc]  # onnx is untyped
         return (codes.astype(np.float32) * _along(scale, axis, x.ndim).astype(np.float32),)
 
 
+class MultiThreshold(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """FINN's: how many thresholds [C or 1, K] a number has reached."""
+
+    op_domain = QONNX_DOMAIN
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, thresholds, out_scale=None, out_bias=None, data_layout=None, out_dtype=None
+    ) -> tuple[Reals]:
+        layout = data_layout or {2: "NC", 3: "NWC", 4: "NCHW"}[x.ndim]
+        last = np.moveaxis(x, layout.index("C"), -1)
+        count = (last[..., None] >= thresholds).sum(axis=-1)
+        scale, bias = 1.0 if out_scale is None else out_scale, out_bias or 0.0
+        return (np.moveaxis(count * scale + bias, -1, layout.index("C")).astype(np.float32),)
+
+
+class FloatQuant(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """QONNX's minifloat quantizer, saturating."""
+
+    op_domain = QONNX_DOMAIN
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, scale, exponent, mantissa, bias, largest, rounding_mode=None, **others
+    ) -> tuple[Reals]:
+        real = (x / scale).astype(np.float32)
+        tiny = np.finfo(np.float32).tiny
+        finest = np.floor(np.log2(np.abs(real) + tiny)) - mantissa
+        step = np.exp2(np.maximum(finest, 1 - bias - mantissa))
+        top = (2 - 2.0**-mantissa) * 2.0 ** (2.0**exponent - 1 - bias)
+        limit = np.minimum(top, largest)
+        grid = _rounded(real / step, rounding_mode or "ROUND") * step
+        return ((np.clip(grid, -limit, limit) * scale).astype(np.float32),)
+
+
+class Trunc(OpRun):  # type: ignore[misc]  # onnx is untyped
+    """QONNX's Trunc, version 1 with five inputs, version 2 with six."""
+
+    op_domain = QONNX_DOMAIN
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, scale, zero, width, *last, rounding_mode=None, signed=None, narrow=None
+    ) -> tuple[Reals]:
+        codes = np.round(x / scale + zero)
+        if len(last) == 1:
+            kept = _rounded(codes / 2.0 ** (width - last[0]), rounding_mode or "FLOOR")
+            return (((kept - zero) * scale).astype(np.float32),)
+        factor = 2.0 ** np.round(np.log2(last[0] / scale))
+        bits, signed = float(last[1]), signed is None or signed
+        low = -(2 ** (bits - 1)) + bool(narrow) if signed else 0.0
+        high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - bool(narrow)
+        kept = _rounded(np.clip(codes / factor, low, high), rounding_mode or "FLOOR")
+        return (((kept - zero / factor) * last[0]).astype(np.float32),)
+
+
 INTEGER_LIMITS = {
     name: limits
     for bits in (4, 8, 16)
@@ -235,4 +288,7 @@ INTEGER_LIMITS = {
         (f"uint{bits}", (0, (1 << bits) - 1)),
     )
 }
-OPERATORS = (Quant, IntQuant, BipolarQuant, BatchNormalization, QuantizeLinear, DequantizeLinear)
+OPERATORS = (
+    *(Quant, IntQuant, BipolarQuant, FloatQuant, MultiThreshold, Trunc),
+    *(BatchNormalization, QuantizeLinear, DequantizeLinear),
+)

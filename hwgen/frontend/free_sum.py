@@ -31,6 +31,7 @@ from hwgen.ops.float_ties import exact_chain
 from hwgen.ops.requantize import Requantize
 
 MAX_SHIFT = 30
+LIMIT = 2.0**50  # products and sums stay far inside int64
 HARDEST = 1024  # pairs that are tried before all are
 
 Bools = npt.NDArray[np.bool_]
@@ -104,9 +105,9 @@ def pairs_of(
         real = signs[0] * left + signs[1] * right
         for step in steps:
             real = step.apply(real, zero)
-    if np.isnan(real).any():
-        raise FrontendError("a reachable sum gives NaN, which no quantizer can map")
-    results = np.broadcast_to(quantizer.quantize(real, zero), (a.size, b.size))
+        if np.isnan(real).any():
+            raise FrontendError("a reachable sum gives NaN, which no quantizer can map")
+        results = np.broadcast_to(quantizer.quantize(real, zero), (a.size, b.size))
     near, distance = chain.near_ties([signs[0] * scales[0] * a, signs[1] * scales[1] * b])
     slope = float(chain.slope[0])
     ratios = (signs[0] * slope * scales[0], signs[1] * slope * scales[1])
@@ -128,7 +129,13 @@ def _smallest(pairs: Pairs, wanted: Bools) -> FreeSum | None:
     at = np.unravel_index(order, wanted.shape)
     hardest = _Bounds(pairs.a[at[0], 0], pairs.b[0, at[1]], pairs, pairs.codes[at], wanted[at])
     whole = _Bounds(pairs.a, pairs.b, pairs, pairs.codes, wanted)
+    reach = sum(
+        abs(ratio) * float(np.abs(codes).max())
+        for ratio, codes in zip(pairs.ratios, (pairs.a, pairs.b), strict=True)
+    )
     for shift in range(MAX_SHIFT + 1):
+        if not reach * 2.0**shift < LIMIT:
+            return None
         feasible = [
             (m0, m1)
             for m0 in _near(pairs.ratios[0], shift)

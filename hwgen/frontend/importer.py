@@ -16,12 +16,22 @@ from onnx import ModelProto, NodeProto
 
 from hwgen.errors import FrontendError, HwgenError
 from hwgen.frontend import constants
-from hwgen.frontend.boxes import BOXES, JOINS, ONE_FLOW, PRODUCTS, REDUCTIONS, SPATIAL, Box
+from hwgen.frontend.boxes import (
+    BOXES,
+    JOINS,
+    ONE_FLOW,
+    PRODUCTS,
+    QONNX_BOXES,
+    REDUCTIONS,
+    SPATIAL,
+    Box,
+)
 from hwgen.frontend.constants import MOVES, Constant
 from hwgen.frontend.final_softmax import FINAL
 from hwgen.frontend.flow import Flow
 from hwgen.frontend.integers import Tensor, as_numbers, dequantize_constant, tensor_of
 from hwgen.frontend.layout import channels_last, moved_order
+from hwgen.frontend.minifloat import float_quantized
 from hwgen.frontend.network import Network
 from hwgen.frontend.nodes import TRANSLATORS
 from hwgen.frontend.output_grid import MAX_CODE_BITS
@@ -46,8 +56,6 @@ from hwgen.ops.elementwise import Elementwise
 
 ADVICE = {
     "DynamicQuantizeLinear": "hardware has fixed scales: quantize statically, from sample data",
-    "FloatQuant": "quantize to integers, IntQuant; minifloat numbers have no common scale",
-    "Trunc": "use a Quant with rounding_mode FLOOR",
 }
 
 
@@ -224,18 +232,17 @@ class Importer:
         known = [given if isinstance(given, Constant) else None for given in inputs]
         at = [i for i, given in enumerate(inputs) if isinstance(given, Flow)]
         if not at:
-            if node.op_type in QUANTIZERS:
-                return [quantize_constant(node, known)], "constant, quantized"
-            if node.op_type == "DequantizeLinear":
-                return [dequantize_constant(node, known)], "constant, quantized"
-            every = range(len(node.output))
-            return [constants.fold(node, known, self.model, k) for k in every], "constant"
+            return self._computed(node, known)
         flows = tuple(given for given in inputs if isinstance(given, Flow))
         site = Site(
             self.model, index, node, known, flows, at[0], self._channels(flows[0]), self._batch
         )
         if node.op_type == "Shape":
             return [Constant(np.array(site.shape, dtype=np.int64), node.output[0])], "constant"
+        if node.op_type == "FloatQuant":
+            raise FrontendError(
+                "expected constant weights, got an activation; quantize activations to integers"
+            )
         expect_readable(node, flows)
         if node.op_type in QUANTIZERS:
             return self._quantize(site)
@@ -256,6 +263,18 @@ class Importer:
                 "only Add, Sub, Sum and Concat join activations"
             )
         return self._elementwise(site)
+
+    def _computed(
+        self, node: NodeProto, known: Sequence[Constant | None]
+    ) -> tuple[Sequence[Constant], str]:
+        """Return what a node of constants gives."""
+        if node.op_type in QUANTIZERS:
+            return [quantize_constant(node, known)], "constant, quantized"
+        if node.op_type in ("DequantizeLinear", "FloatQuant"):
+            of_constant = float_quantized if node.op_type == "FloatQuant" else dequantize_constant
+            return [of_constant(node, known)], "constant, quantized"
+        every = range(len(node.output))
+        return [constants.fold(node, known, self.model, k) for k in every], "constant"
 
     def _channels(self, flow: Flow) -> int:
         value = flow.value
@@ -351,7 +370,7 @@ def import_model(model: ModelProto, name: str) -> Importer:
 
 def _supported(node: NodeProto) -> bool:
     if node.domain == QONNX_DOMAIN:
-        return node.op_type in QONNX_QUANTIZERS
+        return node.op_type in QONNX_QUANTIZERS | QONNX_BOXES | {"FloatQuant"}
     kinds = TRANSLATORS.keys() | BOXES.keys() | constants.FOLDABLE | {"QuantizeLinear"}
     return node.domain in ("", "ai.onnx") and node.op_type in kinds
 

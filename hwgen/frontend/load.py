@@ -50,4 +50,5 @@ def supported_nodes() -> dict[str, str]:
     becomes |= joins | {name: words for name, (_, words) in BOXES.items()}
     becomes |= dict.fromkeys(sorted(QUANTIZERS), "integer codes; the end of an integer function")
     becomes |= dict.fromkeys(sorted(FINAL), "nothing, as the last node: outputs are its inputs")
+    becomes["FloatQuant"] = "constant weights in fixed point, where 18 bits hold them"
     return dict(sorted(becomes.items()))

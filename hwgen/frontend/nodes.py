@@ -19,6 +19,8 @@ from hwgen.frontend.site import Site
 from hwgen.ops.float_steps import (
     Add,
     Apply,
+    ApplyBend,
+    Bend,
     Clip,
     Curve,
     Divide,
@@ -138,6 +140,25 @@ def _curve(site: Site) -> Steps:
     return (Apply(Curve(site.node.op_type)),)
 
 
+def _gelu(site: Site) -> Steps:
+    if site.attributes.get("approximate", b"none") != b"none":
+        raise FrontendError("expected approximate 'none', got another; export with the exact Gelu")
+    return (Apply(Curve.GELU),)
+
+
+def _bend(site: Site) -> Steps:
+    alpha = site.number("alpha", 1.0)
+    if site.node.op_type == "Celu" and alpha == 0:
+        raise FrontendError("expected alpha other than 0, got 0; use Relu instead")
+    return (ApplyBend(Bend(site.node.op_type), reals(alpha)),)
+
+
+def _selu(site: Site) -> Steps:
+    alpha = site.number("alpha", 1.67326319217681884765625)
+    gamma = site.number("gamma", 1.05070102214813232421875)
+    return (ApplyBend(Bend.ELU, reals(alpha)), Multiply(reals(gamma)))
+
+
 def _identity(site: Site) -> Steps:
     return ()
 
@@ -158,24 +179,43 @@ def _cast(site: Site) -> Steps:
 TRANSLATORS: dict[str, Callable[[Site], Steps]] = {
     "Abs": _curve,
     "Add": _add,
+    "Atan": _curve,
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
+    "Ceil": _curve,
+    "Celu": _bend,
     "Clip": _clip,
+    "Cos": _curve,
     "Div": _divide,
     "Dropout": _dropout,
+    "Elu": _bend,
+    "Erf": _curve,
+    "Exp": _curve,
+    "Floor": _curve,
+    "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _curve,
     "Identity": _identity,
     "LeakyRelu": _leaky_relu,
+    "Log": _curve,
     "Max": _maximum,
     "Min": _minimum,
+    "Mish": _curve,
     "Mul": _multiply,
     "Neg": _negate,
     "PRelu": _prelu,
+    "Reciprocal": _curve,
     "Relu": _relu,
+    "Round": _curve,
+    "Selu": _selu,
     "Sigmoid": _curve,
     "Sign": _curve,
+    "Sin": _curve,
+    "Softplus": _curve,
     "Softsign": _curve,
+    "Sqrt": _curve,
     "Sub": _subtract,
+    "Swish": _bend,
     "Tanh": _curve,
+    "ThresholdedRelu": _bend,
 }

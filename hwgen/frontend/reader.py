@@ -22,6 +22,7 @@ from onnx import AttributeProto, ModelProto, TensorProto
 
 from hwgen.errors import FrontendError
 from hwgen.frontend.final_softmax import without_final_softmax
+from hwgen.frontend.microsoft import without_microsoft
 
 MAX_FILE_BYTES = 1 << 29
 MAX_NODES = 20_000
@@ -32,7 +33,9 @@ QONNX_DOMAIN = "qonnx.custom_op.general"
 QONNX_DOMAINS = frozenset(
     {QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general", "qonnx", "brevitas", ""}
 )
-QONNX_OPERATORS = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant"})
+QONNX_OPERATORS = frozenset(
+    {"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "MultiThreshold"}
+)
 
 
 def read(path: str | Path) -> ModelProto:
@@ -77,6 +80,7 @@ def check(model: ModelProto, where: str) -> ModelProto:
     if not _names_are_text(normal):
         raise FrontendError(f"{where}: expected names in UTF-8, got other bytes; export it again")
     _normalize_domains(normal)
+    without_microsoft(normal)
     problems = [*_tensor_problems(normal), *_opset_problems(normal), *_structure_problems(normal)]
     if problems:
         raise FrontendError(f"{where}: {len(problems)} problems in the file", problems)

@@ -6,6 +6,7 @@ Source: https://onnx.ai/onnx/operators/onnx__Slice.html, onnx__Split.html, onnx_
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,19 +43,22 @@ def _expect_whole_batch(site: Site) -> None:
     """Check that all frames are kept, however many there are."""
     rank, attributes = len(site.shape), site.attributes
     if site.node.op_type != "Slice":
-        axes = [attributes.get("axis", 0)]
+        axes: Sequence[object] = [attributes.get("axis", 0)]
     else:
         starts, ends = site.integers("starts", 1), site.integers("ends", 2)
-        axes = site.integers("axes", 3) or list(range(len(starts or ())))
-        steps = site.integers("steps", 4) or [1] * len(axes)
+        given = site.integers("axes", 3) or list(range(len(starts or ())))
+        steps = site.integers("steps", 4) or [1] * len(given)
         most = site.batch or (1 << 31) - 1
         axes = [
             axis
-            for axis, start, end, step in zip(axes, starts or (), ends or (), steps, strict=False)
+            for axis, start, end, step in zip(given, starts or (), ends or (), steps, strict=False)
             if (start, step) != (0, 1) or end < most
         ]
     if any(axis in (0, -rank) for axis in axes):
-        raise FrontendError("expected all frames to be kept, got a choice of them on axis 0")
+        raise FrontendError(
+            "expected all frames to be kept, got a choice of them on axis 0; "
+            "keep the batch axis whole"
+        )
 
 
 def _part(site: Site, network: Network, flow: Flow, output: int, name: str) -> Flow:

@@ -162,6 +162,29 @@ class Curve(Enum):
     HARD_SWISH = "HardSwish"
     SOFTSIGN = "Softsign"
     ABS = "Abs"
+    ERF = "Erf"
+    GELU = "Gelu"
+    MISH = "Mish"
+    SOFTPLUS = "Softplus"
+    EXP = "Exp"
+    LOG = "Log"
+    SQRT = "Sqrt"
+    RECIPROCAL = "Reciprocal"
+    FLOOR = "Floor"
+    CEIL = "Ceil"
+    ROUND = "Round"
+    SIN = "Sin"
+    COS = "Cos"
+    ATAN = "Atan"
+
+
+class Bend(Enum):
+    """Functions of one parameter; the value is the ONNX operator's name."""
+
+    ELU = "Elu"
+    CELU = "Celu"
+    THRESHOLDED = "ThresholdedRelu"
+    SWISH = "Swish"
 
 
 def _sigmoid(x: Reals) -> Reals:
@@ -179,6 +202,29 @@ def _softsign(x: Reals) -> Reals:
     return np.asarray(x / (1 + np.abs(x)), dtype=np.float32)
 
 
+def _erf(x: Reals) -> Reals:
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x.astype(np.float64)), dtype=np.float32)
+
+
+def _gelu(x: Reals) -> Reals:
+    half = np.float32(0.5) * x
+    return np.asarray(half * (1 + _erf(x / np.sqrt(np.float32(2)))), dtype=np.float32)
+
+
+def _softplus(x: Reals) -> Reals:
+    return np.logaddexp(x, np.float32(0))
+
+
+def _elu(x: Reals, alpha: Reals) -> Reals:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+_BENDS: dict[Bend, Callable[[Reals, Reals], Reals]] = {
+    Bend.ELU: _elu,
+    Bend.CELU: lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
+    Bend.THRESHOLDED: lambda x, alpha: np.where(x > alpha, x, 0),
+    Bend.SWISH: lambda x, alpha: x * _sigmoid(alpha * x),
+}
 _CURVES: dict[Curve, Callable[[Reals], Reals]] = {
     Curve.SIGMOID: _sigmoid,
     Curve.TANH: np.tanh,
@@ -186,7 +232,22 @@ _CURVES: dict[Curve, Callable[[Reals], Reals]] = {
     Curve.HARD_SWISH: _hard_swish,
     Curve.SOFTSIGN: _softsign,
     Curve.ABS: np.abs,
+    Curve.ERF: _erf,
+    Curve.GELU: _gelu,
+    Curve.MISH: lambda x: x * np.tanh(_softplus(x)),
+    Curve.SOFTPLUS: _softplus,
+    Curve.EXP: np.exp,
+    Curve.LOG: np.log,
+    Curve.SQRT: np.sqrt,
+    Curve.RECIPROCAL: np.reciprocal,
+    Curve.FLOOR: np.floor,
+    Curve.CEIL: np.ceil,
+    Curve.ROUND: np.rint,
+    Curve.SIN: np.sin,
+    Curve.COS: np.cos,
+    Curve.ATAN: np.arctan,
 }
+_RISING = frozenset({Curve.SIGN, Curve.FLOOR, Curve.CEIL, Curve.ROUND})
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +258,28 @@ class Apply(Step):
 
     def apply(self, x: Reals, channels: Integers) -> Reals:
         """See `Step.apply`."""
-        return np.asarray(_CURVES[self.curve](x), dtype=np.float32)
+        with np.errstate(divide="ignore"):
+            return np.asarray(_CURVES[self.curve](x), dtype=np.float32)
 
     def direction(self, channels: Integers) -> Integers:
-        """Unknown but for Sign: float32 libraries do not promise order to the last bit."""
-        return _everywhere(RISING if self.curve is Curve.SIGN else UNKNOWN, channels)
+        """Known of Sign and rounding: float32 libraries do not promise order to the last bit."""
+        return _everywhere(RISING if self.curve in _RISING else UNKNOWN, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class ApplyBend(Step):
+    """bend(x, alpha)."""
+
+    bend: Bend
+    alpha: Reals
+
+    def apply(self, x: Reals, channels: Integers) -> Reals:
+        """See `Step.apply`."""
+        return np.asarray(_BENDS[self.bend](x, pick(self.alpha, channels)), dtype=np.float32)
+
+    def direction(self, channels: Integers) -> Integers:
+        """Unknown."""
+        return _everywhere(UNKNOWN, channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +317,9 @@ class Quantize(Step):
         return _everywhere(RISING, channels)
 
 
-STEPS: tuple[type[Step], ...] = (Add, Multiply, Divide, Clip, LeakyRectify, Apply, Quantize)
+STEPS: tuple[type[Step], ...] = (
+    *(Add, Multiply, Divide, Clip, LeakyRectify, Apply, ApplyBend, Quantize),
+)
 
 
 Line = tuple[Fraction, Fraction]  # real = slope * code + offset

@@ -58,9 +58,10 @@ class ExactChain:
         ----------
         terms : exact real numbers that the chain's input is the float32 sum of
         """
-        exact: Floats = self.slope * sum(terms) + self.offset
-        size = np.abs(self.slope) * sum(np.abs(term) for term in terms) + self.reach
-        distance: Floats = np.abs(exact - np.floor(exact) - 0.5)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is near no tie
+            exact: Floats = self.slope * sum(terms) + self.offset
+            size = np.abs(self.slope) * sum(np.abs(term) for term in terms) + self.reach
+            distance: Floats = np.abs(exact - np.floor(exact) - 0.5)
         return distance <= (self.roundings + len(terms)) * UNIT_ROUNDOFF * size, distance
 
 
@@ -81,7 +82,11 @@ def exact_chain(steps: Sequence[Step], quantizer: Quantize, channels: int) -> Ex
         elif isinstance(step, Divide):
             reach = reach / np.abs(step.constant.astype(np.float64))
     unit = quantizer.scale.astype(np.float64)
-    slope, offset = (np.array([float(line[k]) for line in lines]) / unit for k in (0, 1))
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            slope, offset = (np.array([float(line[k]) for line in lines]) / unit for k in (0, 1))
+    except OverflowError:
+        return None  # float32 is infinite there
     # One rounding each of the product with the scale, the quotient, and the zero point's sum.
     roundings = 3 + sum(not isinstance(step, Clip) for step in steps)
     return ExactChain(slope, offset, reach / unit + abs(quantizer.zero_point), roundings)

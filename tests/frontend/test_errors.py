@@ -197,7 +197,7 @@ def test_activation_scale_per_channel():
     [
         ("Div", [0.0], {}, "expected divisors other than zero, got 0.0"),
         ("Add", [np.ones((2, 4))], {}, "to fit shape (1, 4), got (2, 4); use a number a channel"),
-        ("Exp", [], {}, "expected constant inputs, got one that depends on the model's input"),
+        ("Not", [], {}, "expected constant inputs, got one that depends on the model's input"),
         ("Cast", [], {"to": TensorProto.INT32}, "expected a cast to float32, got another type"),
         ("Transpose", [], {"perm": [1, 0]}, "expected the batch axis to stay first, got shape"),
         ("LeakyRelu", [], {"alpha": float("nan")}, "expected a finite number as attribute 'alpha'"),

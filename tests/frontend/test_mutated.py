@@ -12,13 +12,19 @@ from hwgen.errors import FrontendError, PassError
 from hwgen.frontend import load_model
 from hwgen.passes import PASSES, run_passes
 from tests.frontend.models import Builder, perceptron
+from tests.frontend.qdq_models import Linear, QdqBuilder, convolution
 
 MUTATIONS_OF_A_KIND = 30
 
 
 def original(rng) -> ModelProto:
-    if rng.integers(2):
+    kind = int(rng.integers(4))
+    if kind == 0:
         return convolutional(rng)
+    if kind == 1:
+        return residual_of_integers(rng)
+    if kind == 2:
+        return integer_operators(rng)
     return perceptron(rng, widths=(5, 4, 3), batch_normalization=bool(rng.integers(2)))
 
 
@@ -33,6 +39,32 @@ def convolutional(rng) -> ModelProto:
     y = b.quant(b.node("AveragePool", y, kernel_shape=[3, 3]), 0.0625, 6)
     y = b.node("Reshape", y, b.constant([-1, 4], dtype=np.int64))
     return b.model(b.node("MatMul", y, b.weights(rng.integers(-7, 8, (4, 3)))))
+
+
+def residual_of_integers(rng) -> ModelProto:
+    """QDQ pairs, a sum of free scales, a final Softmax."""
+    b = QdqBuilder(("N", 2, 6, 6))
+    x = b.pair("x", Linear(0.1, 3))
+    left = b.pair(convolution(b, rng, x, 0.013, 0.1, outputs=2), Linear(0.07, 5))
+    y = b.pair(b.node("Relu", b.node("Add", left, x)), Linear(0.09, -128))
+    y = b.node("Flatten", b.pair(b.node("GlobalAveragePool", y), Linear(0.09, -128)))
+    y = b.node("MatMul", y, b.integers(rng.integers(-7, 8, (2, 3)), [0.25, 0.1, 0.3], axis=1))
+    return b.model(b.pair(b.node("Softmax", b.pair(y, Linear(0.5))), Linear(1 / 256, -128)))
+
+
+def integer_operators(rng) -> ModelProto:
+    """QLinearMatMul, MatMulInteger and an operator of onnxruntime's own, on an int8 input."""
+    b = QdqBuilder(("N", 6))
+    w = b.constant(rng.integers(-9, 9, (6, 6)), dtype=np.int8)
+    real = Linear(0.25, 7)
+    given = ["x", *b.parameters(real), w, b.constant(0.125), b.constant(3, dtype=np.int8)]
+    y = b.node("QLinearMatMul", *given, *b.parameters(real))
+    sums = [b.node("QLinearAdd", y, *b.parameters(real), "x", *b.parameters(real))]
+    b.nodes[-1].input.extend(b.parameters(real))
+    b.nodes[-1].domain = "com.microsoft"
+    y = b.node("MatMulInteger", *sums, w)
+    y = b.node("Mul", b.node("Cast", y, to=TensorProto.FLOAT), b.constant(0.125))
+    return b.integer_model(b.pair(y, real))
 
 
 def pick(rng, items):
@@ -60,16 +92,23 @@ def rename_output(model, rng):
 
 def replace_operator(model, rng):
     kinds = """Exp Gemm Reshape Concat Gather Slice Clip PRelu Cast If Conv Quant Shape Sum Squeeze
-    Add MaxPool AveragePool Transpose Split Pad Resize ArgMax TopK ReduceMean GlobalMaxPool"""
+    Add MaxPool AveragePool Transpose Split Pad Resize ArgMax TopK ReduceMean GlobalMaxPool
+    QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger Expand
+    ConstantOfShape Where MultiThreshold Trunc FloatQuant Softmax QLinearAdd QLinearConcat Elu"""
     node = pick(rng, model.graph.node)
     node.op_type = pick(rng, kinds.split())
-    node.domain = pick(rng, ["", "", "qonnx.custom_op.general", "unknown.domain"])
+    node.domain = pick(rng, ["", "", "qonnx.custom_op.general", "com.microsoft", "unknown.domain"])
 
 
 def poison_number(model, rng):
     tensor = pick(rng, model.graph.initializer)
-    values = onnx.numpy_helper.to_array(tensor).copy()
+    try:
+        values = onnx.numpy_helper.to_array(tensor).copy()
+    except (ValueError, TypeError):  # another mutation was here before
+        return
     bad = [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, 1e-40, -1e-40, 3.4e38]
+    if values.dtype.kind != "f":
+        bad = [0, 1, -1, 100] if values.dtype.kind == "i" else [0, 1, 255]
     values.flat[int(rng.integers(values.size))] = pick(rng, bad)
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
 
