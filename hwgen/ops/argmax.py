@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, vector
+from hwgen.ops.lane_choices import divisors
 from hwgen.rtl.adder_tree import tree_latency, tree_levels
 from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.stream.component import StreamComponent
@@ -63,6 +64,14 @@ class ArgMax(Op):
         steps = np.arange(x.size // self.pe)
         every = np.ones(len(steps), dtype=bool)
         return Schedule(every, steps % groups == groups - 1, self.stages + 1)
+
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat a cycle."""
+        return inputs[0].size // self.pe
+
+    def foldings(self, *inputs: TensorType) -> tuple[ArgMax, ...]:
+        """Parts of a vector, up to the whole."""
+        return tuple(replace(self, pe=pe) for pe in divisors(inputs[0].channels))
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict a comparison and a multiplexer for every code of a beat."""

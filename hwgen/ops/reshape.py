@@ -7,15 +7,15 @@ it must be permuted at compile time where a model flattens in another order.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, vector
+from hwgen.ops.lane_choices import lane_choices
 from hwgen.ops.lane_parallel import lockstep
-from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.stream.wire import Wire
 
@@ -27,7 +27,7 @@ class Reshape(Op):
     Parameters
     ----------
     shape : of the result
-    pe : codes a beat, a divisor of the channels before and after
+    pe : codes a beat, a divisor of the codes in a frame
     """
 
     # what
@@ -43,8 +43,10 @@ class Reshape(Op):
             f"shape {list(self.shape)} does not hold the {x.size} codes of {list(x.shape)}",
         )
         out = TensorType(self.shape, x.codes)
-        expect_lanes(self.pe, x.channels)
-        expect_lanes(self.pe, out.channels)
+        expect(
+            self.pe > 0 and x.size % self.pe == 0,
+            f"pe is {self.pe}, expected a divisor of the {x.size} codes of a frame",
+        )
         if x.channel_codes is None or out.channels % x.channels:
             return out
         return TensorType(self.shape, x.codes, x.channel_codes * (out.channels // x.channels))
@@ -65,6 +67,16 @@ class Reshape(Op):
         """A beat a cycle, in the cycle it comes."""
         return lockstep(inputs[0], self.pe, 0)
 
+    def interval_cycles(self, *inputs: TensorType) -> int:
+        """A beat a cycle."""
+        return inputs[0].size // self.pe
+
+    def foldings(self, *inputs: TensorType) -> tuple[Reshape, ...]:
+        """Beats that fit what stands before or what stands behind."""
+        (x,) = inputs
+        fitting = {*lane_choices(x), *lane_choices(self.infer(x))}
+        return tuple(replace(self, pe=pe) for pe in sorted(fitting) if x.size % pe == 0)
+
     def resources(self, *inputs: TensorType) -> Resources:
         """Nothing: it is a wire."""
         return Resources()
@@ -82,11 +94,16 @@ def _cases() -> tuple[Case, ...]:
         Case(Reshape((1, 12, 1)), (vector(12, 0, 9),)),
         Case(Reshape((2, 3, 2), 2), (TensorType((3, 4), CodeType.binary()),)),
         Case(Reshape((8,)), (each,)),
+        Case(Reshape((24,), 12), (TensorType((2, 3, 4), CodeType(-4, 3)),)),
     )
 
 
 CASES = _cases()
 REJECTS = (
     Reject(Reshape((5,)), (vector(6, 0, 9),), "shape [5] does not hold the 6 codes of [6]"),
-    Reject(Reshape((3, 2), 3), (vector(6, 0, 9),), "pe is 3, expected a divisor of 2 channels"),
+    Reject(
+        Reshape((3, 2), 4),
+        (vector(6, 0, 9),),
+        "pe is 4, expected a divisor of the 6 codes of a frame",
+    ),
 )
