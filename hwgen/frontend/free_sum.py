@@ -24,7 +24,7 @@ from hwgen.frontend.network import Network
 from hwgen.frontend.site import Site
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType, Rounding
-from hwgen.numeric.signed_digits import count_digits
+from hwgen.numeric.signed_digits import count_digits, roundest
 from hwgen.ops.add import Add
 from hwgen.ops.float_steps import Quantize, Step
 from hwgen.ops.float_ties import exact_chain
@@ -175,18 +175,7 @@ class _Bounds:
         far = 1 << 60
         lower = np.where(from_below, (self.codes << shift) - product, -far).max()
         upper = np.where(from_above, (self.codes + 1 << shift) - 1 - product, far).min()
-        return _roundest(int(lower), int(upper)) if lower <= upper else None
-
-
-def _roundest(low: int, high: int) -> int:
-    """Return the number in low..high with the most trailing zero bits."""
-    if low <= 0 <= high:
-        return 0
-    for bits in range(61, -1, -1):
-        number = -(-low >> bits) << bits
-        if number <= high:
-            return number
-    return low
+        return roundest(int(lower), int(upper)) if lower <= upper else None
 
 
 def _form(pairs: Pairs, multipliers: tuple[int, int], offset: int, shift: int) -> FreeSum:

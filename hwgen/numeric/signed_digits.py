@@ -33,3 +33,20 @@ def count_digits(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return how many non-zero signed digits each value has: popcount(v ^ 3v), v >= 0."""
     magnitude = np.abs(values).astype(np.uint64)
     return np.bitwise_count(magnitude ^ (np.uint64(3) * magnitude)).astype(np.int64)
+
+
+def roundest(low: int, high: int) -> int:
+    """Return the number in low..high with the most trailing zero bits: adding it costs least.
+
+    Examples
+    --------
+    >>> roundest(5, 9), roundest(-3, 7), roundest(-7, -5)
+    (8, 0, -6)
+    """
+    if low <= 0 <= high:
+        return 0
+    for bits in range(61, -1, -1):
+        number = -(-low >> bits) << bits
+        if number <= high:
+            return number
+    return low

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType, Rounding
-from hwgen.numeric.signed_digits import count_digits
+from hwgen.numeric.signed_digits import count_digits, roundest
 from hwgen.ops.requantize import Requantize
 from hwgen.passes.finite_function import FiniteFunction
 from hwgen.passes.requantize_constraints import Constraints, constraints
@@ -71,16 +71,5 @@ def _finished(found: Constraints, multiplier: Codes, shift: int, codes: CodeType
     low, high, _ = found.bounds(signed * found.sign, shift)
     if low.max() <= high.min():
         low, high = low.max(keepdims=True), high.min(keepdims=True)
-    offset = [_roundest(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+    offset = [roundest(int(a), int(b)) for a, b in zip(low, high, strict=True)]
     return Requantize(multiplier, np.array(offset), shift, Rounding.TRN, codes)
-
-
-def _roundest(low: int, high: int) -> int:
-    """Return the number in low..high with the most trailing zero bits."""
-    if low <= 0 <= high:
-        return 0
-    for bits in range(61, -1, -1):
-        number = -(-low >> bits) << bits
-        if number <= high:
-            return number
-    return low
