@@ -1,4 +1,4 @@
-"""Where the data folders are: `boards/`, `rtl_templates/` and `examples/`.
+"""Where things lie: the data folders `boards/`, `rtl_templates/`, `examples/`; the cache.
 
 In a checkout they stand beside the package, in a wheel inside it (`hwgen/_data`; see
 `force-include` in pyproject.toml).
@@ -6,6 +6,7 @@ In a checkout they stand beside the package, in a wheel inside it (`hwgen/_data`
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hwgen.errors import ToolError
@@ -21,3 +22,9 @@ def data_folder(name: str) -> Path:
             return candidate
     looked = " and ".join(str(candidate) for candidate in candidates)
     raise ToolError(f"hwgen: its folder {name!r} is neither in {looked}; install hwgen again")
+
+
+def cache_folder() -> Path:
+    """Return `$HWGEN_CACHE`, or the user's cache folder for hwgen."""
+    given = os.environ.get("HWGEN_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "hwgen"

@@ -18,6 +18,7 @@ from hwgen.adders.graph import Adder, AdderGraph, Output
 from hwgen.adders.solve import SolveOptions, solve
 from hwgen.errors import AdderGraphError
 from hwgen.numeric import CodeType
+from hwgen.resources import cache_folder
 
 # Part of the key: raise it when `solve` gives different graphs.
 _SOLVER_REVISION = 3
@@ -39,18 +40,13 @@ def cached_solve(
     options = options or SolveOptions()
     key = _key(matrix, inputs, options)
     if key not in _solved:
-        entry = (cache_dir or _default_dir()) / "adders" / f"{key}.json"
+        entry = (cache_dir or cache_folder()) / "adders" / f"{key}.json"
         graph = _read(entry, matrix, inputs)
         if graph is None:
             graph = solve(matrix, inputs, options)
             _write(entry, graph)
         _solved[key] = graph
     return _solved[key]
-
-
-def _default_dir() -> Path:
-    given = os.environ.get("HWGEN_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "hwgen"
 
 
 def _key(matrix: Array, inputs: Sequence[CodeType], options: SolveOptions) -> str:

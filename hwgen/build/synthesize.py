@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -28,6 +27,7 @@ from hwgen.build.xilinx_cells import resources_of_cells
 from hwgen.build.yosys import quote_path, run_yosys
 from hwgen.cost import Resources
 from hwgen.errors import ToolError
+from hwgen.resources import cache_folder
 
 # Part of the cache's key: raise it when the commands below change.
 _FLOW_REVISION = 6
@@ -83,7 +83,7 @@ def synthesize(
     """
     begin = time.perf_counter()
     work_dir.mkdir(parents=True, exist_ok=True)
-    entry = (cache_dir or default_cache_dir()) / "synthesis" / _key(verilog_files, top, board, keep)
+    entry = (cache_dir or cache_folder()) / "synthesis" / _key(verilog_files, top, board, keep)
     is_cached = all((entry / name).is_file() for name in _OUTPUTS)
     if is_cached:
         for name in _OUTPUTS:
@@ -95,12 +95,6 @@ def synthesize(
     if not is_cached:
         _store(work_dir, entry)
     return report
-
-
-def default_cache_dir() -> Path:
-    """Return `$HWGEN_CACHE`, or the user's cache folder for hwgen."""
-    given = os.environ.get("HWGEN_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "hwgen"
 
 
 def _commands(

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from hwgen.board import load_board
-from hwgen.build.synthesize import default_cache_dir, synthesize
+from hwgen.build.synthesize import synthesize
 from hwgen.build.xilinx_cells import resources_of_cells
 from hwgen.cost import Resources
 from hwgen.errors import ToolError
+from hwgen.resources import cache_folder
 
 # An 8-bit adder is 8 LUTs and a carry chain, its register 9 flip-flops; two of them, an XOR of
 # 9 bits with a register, a signed 8 x 8 product (one DSP, its output register perhaps inside), a
@@ -181,7 +182,7 @@ def test_unknown_cell_is_refused():
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HWGEN_CACHE", str(tmp_path))
-    assert default_cache_dir() == tmp_path
+    assert cache_folder() == tmp_path
 
 
 def test_report_that_is_none(tmp_path, monkeypatch, source, run):

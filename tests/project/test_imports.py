@@ -27,7 +27,7 @@ ALLOWED = {
     "numeric": set(),
     "nn": {"numeric"},
     "ir": BASE,
-    "adders": {"numeric"},
+    "adders": {"numeric", "resources"},
     "rtl": {*GRAPH, "adders"},
     "ops": {*GRAPH, "rtl"},
     "frontend": {*GRAPH, "ops"},
