@@ -40,7 +40,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	for model in examples/models/*.onnx; do \
-	  $(BIN)/hwgen build $$model --board ultra96 --out $(LINTED)/$$(basename $$model .onnx) --json \
+	  $(BIN)/hwgen build $$model --board ultra96 --target-fps 1000 --out $(LINTED)/$$(basename $$model .onnx) --json \
 	    >/dev/null || exit 1; done
 	$(BIN)/python -m hwgen.build.lint $$(find rtl_templates -name '*.v') $(LINTED)/*/rtl
 
