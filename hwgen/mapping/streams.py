@@ -16,6 +16,7 @@ from hwgen.mapping.timing import (
 )
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
+from hwgen.rtl.names import free_name
 
 MAX_TDATA_BITS = 1024  # AXI DMA and most interconnects stop here
 MIN_FIFO = 3  # fewer beats cannot pass one a cycle
@@ -56,7 +57,7 @@ def _convert(nodes: list[Node], graph: Graph, name: str, lanes: int, wanted: int
     scale, base = graph.scale_of(name), name
     for step in converter_steps(lanes, wanted):
         if step != lanes:
-            new = _free_name(nodes, f"{base[:48]}_lanes{step}")
+            new = _new_name(graph, nodes, f"{base[:48]}_lanes{step}")
             nodes.append(Node(new, ConvertLanes(lanes, step), (name,), scale))
             name, lanes = new, step
     return name
@@ -123,7 +124,7 @@ class _Network:
                 if places.get((node.name, k)) == name:
                     forked = len(self.graph.consumers(name)) > 1
                     stem = f"{name[:28]}_to_{node.name[:24]}" if forked else name[:54]
-                    inputs[k] = _free_name(nodes, f"{stem}_fifo")
+                    inputs[k] = _new_name(self.graph, nodes, f"{stem}_fifo")
                     fifo = Fifo(MIN_FIFO, node.op.lanes[0])
                     nodes.append(Node(inputs[k], fifo, (name,), self.graph.scale_of(name)))
             nodes.append(replace(node, inputs=tuple(inputs)))
@@ -149,8 +150,6 @@ class _Network:
         )
 
 
-def _free_name(nodes: list[Node], wanted: str) -> str:
-    taken, name, count = {node.name for node in nodes}, wanted, 2
-    while name in taken:
-        name, count = f"{wanted[:58]}_{count}", count + 1
-    return name
+def _new_name(graph: Graph, nodes: list[Node], wanted: str) -> str:
+    """Return a name that neither the graph nor what has been inserted uses."""
+    return free_name(wanted, {*graph.types, *(node.name for node in nodes)}, "2")

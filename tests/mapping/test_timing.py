@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,14 @@ def test_lane_conversion_keeps_codes() -> None:
     connected = connect_lanes(graph)
     codes = frames_for(graph, 20)
     assert np.array_equal(graph.evaluate(codes), connected.evaluate(codes))
+
+
+def test_inserted_nodes_never_take_a_name_of_the_model() -> None:
+    graph = residual_network(1)
+    inserted = {n.name for n in mapped(graph).nodes} - {n.name for n in graph.nodes}
+    for name in sorted(inserted):
+        old = graph.nodes[-1].name
+        last = replace(graph.nodes[-1], name=name)
+        renamed = replace(graph, nodes=(*graph.nodes[:-1], last), outputs=(name,))
+        assert old != name
+        assert len(mapped(renamed).nodes) == len(mapped(graph).nodes)
