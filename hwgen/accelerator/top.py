@@ -163,12 +163,10 @@ class Accelerator(wiring.Component):
         self, m: Module, value: str, produced: stream.Interface
     ) -> Iterator[stream.Interface]:
         """Return a stream of `value` for each of its readers; a fork where there are several."""
-        readers = sum(group.reads.count(value) for group in self.groups)
-        if readers < 2:
+        if value not in self.forks:
             return iter((produced,))
-        last = next((n for n in self.graph.nodes if n.name == value), None)
-        lanes = last.op.lanes[1] if last is not None else self.graph.nodes[0].op.lanes[0]
-        fork = Fork(self.graph.types[value].codes, lanes, readers)
+        readers = sum(group.reads.count(value) for group in self.groups)
+        fork = Fork(self.graph.types[value].codes, len(produced.payload), readers)
         m.submodules[self.forks[value]] = DATAPATH(fork)
         connect(m, produced, fork.i)
         return iter(fork.streams_out)

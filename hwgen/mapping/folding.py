@@ -122,7 +122,10 @@ def _search(menus: Menus, budget: Resources) -> list[Choice] | None:
 
 def _fastest(graph: Graph, menus: Menus, board: Board) -> list[Choice]:
     """Return the fastest design on the usable part of the board, else the smallest on all of it."""
-    found = _search(menus, board.resources * USABLE) or _search(menus, board.resources)
+    found = _search(menus, board.resources * USABLE)
+    if found is None:
+        longest = max(choice.interval_cycles for menu in menus for choice in menu)
+        found = cheapest(menus, longest, board.resources)
     if found is None:
         smallest = [min(menu, key=lambda c: (c.price, c.interval_cycles)) for menu in menus]
         interval = max(choice.interval_cycles for choice in smallest)
