@@ -27,6 +27,7 @@ from hwgen.frontend import load
 from hwgen.ir import Graph, Layout, TensorType
 from hwgen.mapping.folding import fold
 from hwgen.mapping.streams import connect_lanes, insert_fifos
+from hwgen.mapping.targets import target_of, with_target
 from hwgen.passes import PASSES, run_passes
 from hwgen.report.html import write_html
 
@@ -43,6 +44,7 @@ class BuildOptions:
     clock_mhz : clock of the design; None takes the board's default
     target_fps : frames a second to reach; None builds the fastest design that fits
     folding : pe, simd and kernel by layer name, where the user decides
+    effort : search for the adders of each unrolled layer, in seconds of a common core
     dump_ir : folder for the graph after every pass
     frames, seed : of the verification vectors stored with the build
     """
@@ -51,6 +53,7 @@ class BuildOptions:
     clock_mhz: float | None = None
     target_fps: float | None = None
     folding: Folding = field(default_factory=dict)
+    effort: float = 0.0
     dump_ir: Path | None = None
     frames: int = 64
     seed: int = 0
@@ -98,7 +101,9 @@ def find_integer_functions(build: Build) -> Build:
 def fold_layers(build: Build) -> Build:
     """Kernel, pe and simd of every layer, within the board."""
     options = build.options
-    folded = fold(build.network, build.board, build.clock_mhz, options.target_fps, options.folding)
+    target = target_of(build.board, build.clock_mhz, options.effort)
+    network = with_target(build.network, target)
+    folded = fold(network, build.board, build.clock_mhz, options.target_fps, options.folding)
     return replace(build, graph=folded)
 
 

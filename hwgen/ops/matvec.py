@@ -15,13 +15,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from hwgen.adders import AdderTarget
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
 from hwgen.ops.lane_choices import expect_matrix_beats, matrix_choices
+from hwgen.ops.row_intervals import row_intervals
+from hwgen.rtl.constant_matvec import DEFAULT_TARGET, ConstantMatVec
 from hwgen.rtl.dot import KERNELS, DotKernel
-from hwgen.rtl.matvec import ConstantMatVec, FoldedMatVec, folded_depth
+from hwgen.rtl.matvec import FoldedMatVec, folded_depth
 from hwgen.rtl.stream.component import StreamComponent
 
 FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53  # every integer up to these is a float
@@ -47,6 +50,7 @@ class MatVec(Op):
     simd : columns consumed at once, a divisor of I
     kernel : one that accepts these weights and inputs
     pixels : vectors a beat, side by side; several only with the whole matrix, pe = O and simd = I
+    target : what an unrolled matrix may be made of
     """
 
     # what
@@ -56,6 +60,7 @@ class MatVec(Op):
     simd: int = 1
     kernel: Kernel = Kernel.MAC
     pixels: int = 1
+    target: AdderTarget = DEFAULT_TARGET
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", frozen_codes(self.weights, 2, "matvec weights"))
@@ -110,7 +115,7 @@ class MatVec(Op):
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
-        (x,) = inputs
+        x = inputs[0]
         steps, vectors = np.arange(self.row_folds * self.column_folds), x.vectors // self.pixels
         takes = np.tile(steps < self.column_folds, vectors)
         gives = np.tile(steps % self.column_folds == self.column_folds - 1, vectors)
@@ -132,29 +137,30 @@ class MatVec(Op):
         """As `resources`, but an unrolled matrix is not solved for its adder graph."""
         if not self.unrolled:
             return self.resources(*inputs)
-        kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
-        return ConstantMatVec.estimate_of(kernel, self.weights, out) * self.pixels
+        kernel = self.dot_kernel(inputs[0].codes)
+        return ConstantMatVec.estimate_of(kernel, self.weights, self.infer(*inputs)) * self.pixels
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
         (x,) = inputs
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
         if self.unrolled:
-            return ConstantMatVec.resources_of(kernel, self.weights, out) * self.pixels
+            unit = ConstantMatVec.resources_of(kernel, self.weights, out, self.target)
+            return unit * self.pixels
         return FoldedMatVec.resources_of(kernel, self.weights, self.pe, self.simd, out.codes)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
-        kernel = self.dot_kernel(inputs[0].codes)
-        return 0 if self.unrolled else self.weights.size * kernel.weight_bits
+        bits = self.dot_kernel(inputs[0].codes).weight_bits
+        return 0 if self.unrolled else self.weights.size * bits
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
         """Return the unrolled or the folded unit."""
-        (x,) = inputs
+        x = inputs[0]
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
         if self.unrolled:
-            return ConstantMatVec(kernel, self.weights, x, out, self.pixels)
+            return ConstantMatVec(kernel, self.weights, x, out, self.pixels, self.target)
         return FoldedMatVec(kernel, self.weights, self.pe, self.simd, x, out)
 
 
@@ -172,20 +178,6 @@ def kernel_rejects(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> st
     return KERNELS[kernel.value].rejects(weights.value, inputs)
 
 
-@lru_cache(maxsize=256)
-def row_intervals(weights: Same[Codes], x: Same[TensorType]) -> tuple[CodeType, ...]:
-    """Interval arithmetic over each row, exact because each input varies on its own."""
-    matrix, inputs = weights.value, x.value
-    reach = max(abs(inputs.codes.lo), abs(inputs.codes.hi))
-    bound = int(np.abs(matrix).sum(axis=1).max()) * reach
-    exact = np.int64 if bound < 1 << 62 else object
-    low = np.array([c.lo for c in inputs.per_channel()], dtype=exact)
-    high = np.array([c.hi for c in inputs.per_channel()], dtype=exact)
-    positive, negative = (part(matrix, 0).astype(exact) for part in (np.maximum, np.minimum))
-    lo, hi = positive @ low + negative @ high, positive @ high + negative @ low
-    return tuple(CodeType(int(a), int(b)) for a, b in zip(lo, hi, strict=True))
-
-
 def _cases() -> tuple[Case, ...]:
     cases = []
     for kernel, weights, x in (
@@ -196,17 +188,17 @@ def _cases() -> tuple[Case, ...]:
         (Kernel.MAC, integers((4, 6), -32, 31), vector(6, 0, 63)),
         (Kernel.MAC, integers((4, 6), -9, 3), bipolar_vector(6)),
     ):
-        for pe, simd in ((1, 1), (2, 1), (1, 6), (4, 3), (2, 3), (4, 6)):
-            cases.append(Case(MatVec(weights, pe, simd, kernel), (x,)))
+        beats = ((1, 1), (2, 1), (1, 6), (4, 3), (2, 3), (4, 6))
+        cases += [Case(MatVec(weights, pe, simd, kernel), (x,)) for pe, simd in beats]
     mac = integers((4, 6), -32, 31, seed=1)
     image = TensorType((2, 3, 6), CodeType(-4, 3))
     cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
-    bits, signs = TensorType((2, 4, 6), CodeType.binary()), integers((4, 6), -1, 1, 2)
-    cases.append(Case(MatVec(signs, 4, 6, Kernel.XNOR, 2), (bits,)))
-    cases.append(Case(MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4), (vector(4, 0, 1),)))
-    cases.append(Case(MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)))
-    cases.append(Case(MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)))
-    return (*cases, *_wide_cases())
+    bits = TensorType((2, 4, 6), CodeType.binary())
+    cases.append(Case(MatVec(integers((4, 6), -1, 1, 2), 4, 6, Kernel.XNOR, 2), (bits,)))
+    nothing = MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4)
+    wide = MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)
+    one = MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)
+    return (*cases, Case(nothing, (vector(4, 0, 1),)), Case(*one), Case(*wide), *_wide_cases())
 
 
 def _wide_cases() -> list[Case]:

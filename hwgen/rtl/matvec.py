@@ -1,39 +1,23 @@
-"""The two shapes of a matrix-vector unit: folded over weight memories, and unrolled to constants.
+"""A matrix-vector unit folded over weight memories.
 
-Both are sized from exact intervals; sums wrap in the width of the result, so partial sums need no
+It is sized from exact intervals; sums wrap in the width of the result, so partial sums need no
 extra bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
-from hwgen.adders import AdderGraph, SolveOptions, cached_solve, minimum_depth
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
 from hwgen.numeric import CodeType
-from hwgen.numeric.signed_digits import count_digits
-from hwgen.rtl.adder_graph import build_graph, graph_registers
-from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
+from hwgen.rtl.adder_tree import Term, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
-from hwgen.rtl.dot.operand import number
 from hwgen.rtl.memory import constant_memory, memory_resources
-from hwgen.rtl.stream.component import StreamComponent, code_shape
-from hwgen.rtl.stream.pipeline import Pipeline
-
-# A register behind every adder: they share the slice, and synthesis cannot merge two carry
-# chains into something larger.
-CONSTANT_LEVELS_PER_STAGE = 1
-# What a graph costs beside trees of its rows; measured 0.41 (64x64) to 0.56 (8x8).
-SHARED = 0.5
-# Pairs of signed digits within rows up to which an adder graph is solved: memory and time go with
-# them. 64 x 64 weights of 8 bits have a million and take seconds.
-MOST_GRAPH_PAIRS = 4_000_000
+from hwgen.rtl.stream.component import StreamComponent
 
 
 def folded_depth(unit: FoldedUnit) -> int:
@@ -200,113 +184,3 @@ class FoldedMatVec(StreamComponent):
             # that have room for the multiplexer.
             m.d.sync += accumulator.eq((widen(total, width) + previous)[:width])
         m.d.comb += self.o.payload[row].eq(accumulator)
-
-
-class ConstantMatVec(Pipeline):
-    """The whole matrix at once: an adder graph over all rows, or a tree for each of them.
-
-    The graph is held to the depth of the deepest tree, so the latency does not depend on it. A beat
-    holds the vectors of `pixels` pixels; each has adders of its own.
-    """
-
-    def __init__(
-        self,
-        kernel: DotKernel,
-        weights: Codes,
-        inputs: TensorType,
-        outputs: TensorType,
-        pixels: int = 1,
-    ) -> None:
-        self.kernel, self.weights, self.pixels = kernel, weights, pixels
-        self.depth = self.depth_of(kernel, weights)
-        rows, columns = weights.shape
-        super().__init__(inputs.codes, pixels * columns, outputs.codes, pixels * rows)
-
-    @staticmethod
-    def depth_of(kernel: DotKernel, weights: Codes) -> int:
-        """Cycles through the input register, the deepest row's tree and the output register."""
-        most = max(kernel.constant_terms(row) for row in weights)
-        return 1 + tree_latency(most, CONSTANT_LEVELS_PER_STAGE) + 1
-
-    @staticmethod
-    def graph_of(kernel: DotKernel, weights: Codes) -> AdderGraph | None:
-        """Return the adder graph, or None: for popcounts, and where solving would take too long.
-
-        Solved once and then remembered: the folding search asks often.
-        """
-        digits = count_digits(weights).sum(axis=1)
-        pairs = int((digits * (digits - 1) // 2).sum())
-        if kernel.gain != 1 or kernel.per_input or pairs > MOST_GRAPH_PAIRS:
-            return None
-        inputs = CodeType(kernel.inputs.lo, kernel.inputs.hi)
-        options = SolveOptions(max_depth=minimum_depth(weights))
-        return cached_solve(weights, (inputs,) * weights.shape[1], options)
-
-    @staticmethod
-    def resources_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
-        """Predict from the graph, or a tree for each row; and the input registers."""
-        inputs = Resources(ff=weights.shape[1] * kernel.inputs.width)
-        channels = outputs.per_channel()
-        graph = ConstantMatVec.graph_of(kernel, weights)
-        if graph is not None:
-            latency = ConstantMatVec.depth_of(kernel, weights) - 2
-            registers = graph_registers(graph, latency, CONSTANT_LEVELS_PER_STAGE)
-            results = sum(codes.width for codes in channels)
-            return inputs + Resources(lut=graph.cost_bits(), ff=registers + results)
-        return ConstantMatVec.trees_of(kernel, weights, outputs) + inputs
-
-    @staticmethod
-    def trees_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
-        """Predict a tree for each row: no graph is solved."""
-        rows = zip(weights, outputs.per_channel(), strict=True)
-        return sum((kernel.constant_row_resources(row, codes) for row, codes in rows), Resources())
-
-    @staticmethod
-    def estimate_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
-        """Predict without solving a graph, for a search over many foldings."""
-        trees = ConstantMatVec.trees_of(kernel, weights, outputs)
-        shared = 1.0 if kernel.gain > 1 else SHARED
-        return trees * shared + Resources(ff=weights.shape[1] * kernel.inputs.width)
-
-    def datapath(
-        self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value
-    ) -> Sequence[Value]:
-        """Input register, graph or trees, output register."""
-        x = []
-        for k, lane in enumerate(lanes):
-            held = Signal(len(lane), name=f"x{k}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += held.eq(lane)
-            x.append(held)
-        graph = self.graph_of(self.kernel, self.weights)
-        rows, columns = self.weights.shape
-        results = []
-        for pixel in range(self.pixels):
-            own = x[pixel * columns : (pixel + 1) * columns]
-            prefix = f"pixel{pixel}_" if self.pixels > 1 else ""
-            if graph is None:
-                sums = [self._tree(m, own, k, advance, f"{prefix}row{k}_sum") for k in range(rows)]
-            else:
-                numbers = [number(value, self.kernel.inputs) for value in own]
-                depth, name = self.depth - 2, f"{prefix}sum"
-                sums = build_graph(
-                    m, graph, numbers, advance, name, depth, CONSTANT_LEVELS_PER_STAGE
-                )
-            results += [self._result(m, s, advance, f"{prefix}row{k}") for k, s in enumerate(sums)]
-        return results
-
-    def _tree(self, m: Module, x: Sequence[Value], index: int, advance: Signal, name: str) -> Term:
-        terms = self.kernel.constant_summands(x, self.weights[index])
-        total = add_tree(m, terms, name, advance, CONSTANT_LEVELS_PER_STAGE)
-        spent = tree_latency(len(terms), CONSTANT_LEVELS_PER_STAGE)
-        return delay(m, total, name, self.depth - 2 - spent, advance)
-
-    def _result(self, m: Module, total: Term, advance: Signal, name: str) -> Value:
-        gained = Term(total.value, total.codes, total.shift + self.kernel.gain - 1, total.negative)
-        offset = self.kernel.per_input * self.weights.shape[1]
-        width = self.o_codes.width
-        result = Signal(code_shape(self.o_codes), name=name)
-        value = widen(gained, width)
-        with m.If(advance):
-            m.d.sync += result.eq((value + Const(offset, width))[:width] if offset else value)
-        return result

@@ -5,8 +5,8 @@ import pytest
 
 from hwgen.ir import TensorType
 from hwgen.numeric import CodeType
+from hwgen.rtl.constant_matvec import ConstantMatVec
 from hwgen.rtl.dot import KERNELS
-from hwgen.rtl.matvec import ConstantMatVec
 
 X = CodeType(-8, 7)
 

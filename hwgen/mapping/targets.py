@@ -1,0 +1,31 @@
+"""`with_target`: tell every matrix-vector product what its adders may be made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwgen.adders import AdderTarget
+from hwgen.board import Board
+from hwgen.ir import Graph, Node
+from hwgen.ops.matvec import MatVec
+
+
+def target_of(board: Board, clock_mhz: float, effort: float) -> AdderTarget:
+    """Return what `board` allows at this clock.
+
+    Parameters
+    ----------
+    effort : of the search for each unrolled matrix, in seconds of a common core
+    """
+    return AdderTarget(effort=effort)
+
+
+def with_target(graph: Graph, target: AdderTarget) -> Graph:
+    """Return `graph` with `target` in every matrix-vector product."""
+    return graph.with_nodes(tuple(_aimed(node, target) for node in graph.nodes))
+
+
+def _aimed(node: Node, target: AdderTarget) -> Node:
+    if not isinstance(node.op, MatVec):
+        return node
+    return replace(node, op=replace(node.op, target=target))
