@@ -122,7 +122,7 @@ def fit(
     if schedule is not None:
         parts["schedule"] = schedule
     history = _resume(parts, checkpoint)
-    steps = len(inputs) // plan.batch_size
+    steps = len(inputs) // _batch_size(len(inputs), plan)
     with Progress(*_COLUMNS) as progress:
         task = progress.add_task(title, total=plan.epochs * steps, note="")
         for number in range(len(history), plan.epochs):
@@ -158,10 +158,15 @@ _COLUMNS = (
 )
 
 
+def _batch_size(count: int, plan: Plan) -> int:
+    """Return the plan's; fewer samples than that are one batch."""
+    return min(plan.batch_size, count)
+
+
 def _batches(count: int, plan: Plan) -> tuple[Tensor, ...]:
-    """Return the indices of each batch of an epoch, in random order."""
-    whole = count // plan.batch_size * plan.batch_size
-    return torch.randperm(count)[:whole].split(plan.batch_size)
+    """Return the indices of each batch of an epoch, in random order; all of one size."""
+    size = _batch_size(count, plan)
+    return torch.randperm(count)[: count // size * size].split(size)
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, progress: float) -> None:
