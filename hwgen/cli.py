@@ -122,13 +122,20 @@ def build(
     folding: Annotated[
         Path | None, typer.Option(help='JSON: {"LAYER": {"pe": 4, "simd": 8, "kernel": "mac"}}.')
     ] = None,
+    effort: Annotated[
+        float | None,
+        typer.Option(
+            envvar="HWGEN_EFFORT",
+            help="Seconds of search for the adders of each unrolled layer [20; 0 without numba].",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the stored verification vectors.")] = 0,
     dump_ir: Annotated[Path | None, typer.Option(help="Write the graph after each pass.")] = None,
     as_json: Json = False,
 ) -> None:
     """Build a model for a board: Verilog, bench, tool project, driver, report."""
     with reporting_errors(as_json):
-        from hwgen.commands.build import build_model
+        from hwgen.commands.build import build_model, default_effort
         from hwgen.report.terminal import show_manifest
 
         folder = out or Path(f"{model.stem}_{Path(board).stem}")
@@ -140,6 +147,7 @@ def build(
                 target_fps=target_fps,
                 clock_mhz=clock,
                 folding=folding,
+                effort=default_effort() if effort is None else effort,
                 seed=seed,
                 dump_ir=dump_ir,
                 progress=progress,

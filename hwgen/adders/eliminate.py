@@ -171,10 +171,11 @@ class Index(NamedTuple):
 
 
 @compiled
-def _index(pool: Expressions) -> Index:
-    """Return the index of all nodes, with room for new ones; entries may repeat."""
-    start, length = np.zeros_like(pool.start), np.zeros_like(pool.start)
-    items = np.empty(2 * pool.node.size, dtype=np.int64)
+def index_of(pool: Expressions, room: int) -> Index:
+    """Return the index of all nodes, with room for so many new ones; entries may repeat."""
+    nodes = pool.size[INPUTS] + pool.size[EXPRESSIONS] + room
+    start, length = np.zeros(nodes, dtype=np.int64), np.zeros(nodes, dtype=np.int64)
+    items = np.empty(pool.size[TERMS] + 3 * room + 1, dtype=np.int64)
     for k in range(pool.size[TERMS]):
         length[pool.node[k]] += 1
     at = 0
@@ -305,32 +306,32 @@ def _all_patterns(pool: Expressions) -> Array:
 
 
 @compiled
-def eliminate(pool: Expressions, max_depth: int, weight: Array, noise: float, seed: int) -> int:
+def eliminate(pool: Expressions, bounds: Array, weight: Array, noise: float, seed: int) -> int:
     """Share patterns in place until none occurs twice; return the work done, in looks at terms.
 
     Parameters
     ----------
     pool : with room for the new expressions
-    max_depth : adders on the longest path to an output
+    bounds : adders on the longest path to each output
     weight : what an adder of so many bits counts for
     noise, seed : random preference between patterns, 0.0 for none
     """
     count = pool.size[EXPRESSIONS]
-    limits = depth_limits(pool, max_depth)
-    budget = np.empty(pool.start.size, dtype=np.int64)
-    kraft = np.zeros(pool.start.size, dtype=np.int64)
+    limits = depth_limits(pool, bounds)
+    most = count + pool.size[TERMS]  # each new expression saves an addition
+    budget = np.empty(most, dtype=np.int64)
+    kraft = np.zeros(most, dtype=np.int64)
     for e in range(count):
         for k in range(pool.start[e], pool.start[e] + pool.length[e]):
             kraft[e] += 1 << pool.level[pool.node[k]]
         budget[e] = 1 << limits[e]
-    taken = np.zeros(pool.node.size, dtype=np.int64)
-    index = _index(pool)
+    taken = np.zeros(3 * pool.size[TERMS], dtype=np.int64)
+    index = index_of(pool, pool.size[TERMS])
     keys = _all_patterns(pool)
     work = keys.size
-    table = new_table(keys.size // 8)
     heap = [(0.0, 0)]
     heap.pop()
-    table = _enter(pool, keys, table, heap, weight, noise, seed)
+    table = _enter(pool, keys, new_table(keys.size // 8), heap, weight, noise, seed)
     step = 0
     while heap:
         stored, key = heapq.heappop(heap)

@@ -34,7 +34,8 @@ class Expressions(NamedTuple):
     start, length : first term and number of terms of each expression
     node, shift, negative : the terms
     level, lo, hi : of each node; depth in adders and exact interval
-    form : [nodes, inputs], each node as an integer combination of the inputs
+    form : [nodes, columns], each node as an integer combination of the columns of the matrix
+    low, high : interval of each column; the inputs are the columns, or sums of them in a part
     """
 
     size: Array
@@ -47,21 +48,22 @@ class Expressions(NamedTuple):
     lo: Array
     hi: Array
     form: Array
+    low: Array
+    high: Array
 
 
-def allocate(inputs: int, outputs: int, nodes: int, terms: int) -> Expressions:
+def allocate(columns: int, outputs: int, nodes: int, terms: int) -> Expressions:
     """Return empty expressions with room for `nodes` nodes and `terms` terms."""
 
     def room(count: int) -> Array:
         return np.zeros(count, dtype=np.int64)
 
-    size = np.array([0, 0, inputs, outputs], dtype=np.int64)
-    form = np.zeros((nodes, inputs), dtype=np.int64)
-    form[:inputs] = np.eye(inputs, dtype=np.int64)
+    size = np.array([0, 0, columns, outputs], dtype=np.int64)
+    form = np.zeros((nodes, columns), dtype=np.int64)
     per_term = (room(terms), room(terms), room(terms))
-    return Expressions(
-        size, room(nodes), room(nodes), *per_term, room(nodes), room(nodes), room(nodes), form
-    )
+    per_node = (room(nodes), room(nodes), room(nodes))
+    ends = (room(columns), room(columns))
+    return Expressions(size, room(nodes), room(nodes), *per_term, *per_node, form, *ends)
 
 
 @compiled
@@ -115,26 +117,25 @@ def describe(pool: Expressions, expression: int) -> None:
         if pool.negative[k]:
             factor = -factor
         total += 1 << pool.level[source]
-        for i in range(inputs):
+        for i in range(form.size):
             form[i] += factor * pool.form[source, i]
     pool.level[target] = ceil_log2(total)
-    set_interval(pool.form, target, pool.lo, pool.hi)
+    pool.lo[target], pool.hi[target] = interval_of(form, pool.low, pool.high)
 
 
 @compiled
-def set_interval(form: Array, target: int, lo: Array, hi: Array) -> None:
-    """Compute the exact interval of node `target` from its form; inputs are the first nodes."""
-    low, high = 0, 0
-    for i in range(form.shape[1]):
-        factor = form[target, i]
+def interval_of(form: Array, low: Array, high: Array) -> tuple[int, int]:
+    """Return the exact interval of a combination of columns with these intervals."""
+    lo, hi = 0, 0
+    for i in range(form.size):
+        factor = form[i]
         if factor > 0:
-            low += factor * lo[i]
-            high += factor * hi[i]
+            lo += factor * low[i]
+            hi += factor * high[i]
         elif factor < 0:
-            low += factor * hi[i]
-            high += factor * lo[i]
-    lo[target] = low
-    hi[target] = high
+            lo += factor * high[i]
+            hi += factor * low[i]
+    return lo, hi
 
 
 @compiled
@@ -170,11 +171,16 @@ def topological_order(pool: Expressions) -> Array:
 
 
 @compiled
-def depth_limits(pool: Expressions, max_depth: int) -> Array:
-    """Return how deep each expression may become: its level where others count on it."""
+def depth_limits(pool: Expressions, bounds: Array) -> Array:
+    """Return how deep each expression may become: its level where others count on it.
+
+    Parameters
+    ----------
+    bounds : of each output
+    """
     count = pool.size[EXPRESSIONS]
     limits = pool.level[pool.size[INPUTS] : pool.size[INPUTS] + count].copy()
-    limits[: pool.size[OUTPUTS]] = max_depth
+    limits[: pool.size[OUTPUTS]] = bounds[: pool.size[OUTPUTS]]
     for e in range(count):
         for k in range(pool.start[e], pool.start[e] + pool.length[e]):
             below = pool.node[k] - pool.size[INPUTS]

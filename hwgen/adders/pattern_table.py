@@ -24,7 +24,7 @@ class PatternTable(NamedTuple):
 @compiled
 def new_table(entries: int) -> PatternTable:
     """Return a table with room for `entries` keys."""
-    slots = 1024
+    slots = 64
     while slots < 4 * entries:
         slots *= 2
     return PatternTable(

@@ -41,7 +41,7 @@ def _merge_equal(node: Array, shift: Array, negative: Array, begin: int, end: in
         k -= 1
         if cancel:
             for m in range(k, end - 1):
-                node[m], shift[m], negative[m] = node[m + 1], shift[m + 1], negative[m + 1]
+                node[m], shift[m], negative[m] = (node[m + 1], shift[m + 1], negative[m + 1])
             end -= 1
         k = max(k, begin + 1)
     return end
@@ -94,7 +94,7 @@ def restructure(pool: Expressions, inline: Array, target: Expressions) -> bool:
             if below < 0 or (kept[below] and length[below] > 1):
                 if at >= room:
                     return False
-                node[at], shift[at], negative[at] = pool.node[k], pool.shift[k], pool.negative[k]
+                node[at], shift[at], negative[at] = (pool.node[k], pool.shift[k], pool.negative[k])
                 at += 1
                 continue
             if at + length[below] > room:
@@ -137,6 +137,8 @@ def _compact(
     target.level[:inputs], target.lo[:inputs], target.hi[:inputs] = (
         pool.level[:inputs], pool.lo[:inputs], pool.hi[:inputs],
     )  # fmt: skip
+    target.form[:inputs] = pool.form[:inputs]
+    target.low[:], target.high[:] = pool.low, pool.high
     for e in order:
         if place[e] >= 0:
             describe(target, place[e])

@@ -1,9 +1,12 @@
 """`solve`: an adder graph for a constant matrix that costs few bits of adders.
 
 A greedy start (signed digits, shared subexpressions, sums of the rest) is improved by a search
-that undoes a random part of the best solution, re-encodes some digits and solves again, keeping
-what is no worse. The budget counts work, not time, and all randomness comes from the seed: the
-same matrix, intervals and options give the same graph on every machine.
+that undoes a small part of the solution, re-encodes some digits and solves it again, keeping what
+is no worse: large neighbourhood search. The budget counts work, not time, and all randomness
+comes from the seed: the same matrix, intervals and options give the same graph on every machine.
+
+Source: Shaw, Using constraint programming and local search methods to solve vehicle routing
+problems, CP 1998 (large neighbourhood search).
 """
 
 from __future__ import annotations
@@ -14,18 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwgen.adders.eliminate import eliminate
-from hwgen.adders.expressions import (
-    EXPRESSIONS,
-    INPUTS,
-    MAX_DEPTH,
-    OUTPUTS,
-    TERMS,
-    Array,
-    Expressions,
-    allocate,
-)
+from hwgen.adders.expressions import INPUTS, MAX_DEPTH, OUTPUTS, TERMS, Array, Expressions, allocate
 from hwgen.adders.graph import Adder, AdderGraph, Output, with_positive_outputs
-from hwgen.adders.reencode import reencode
+from hwgen.adders.improve import improve, workshop
 from hwgen.adders.restructure import restructure
 from hwgen.adders.start import difference_terms, expressions_of, minimum_depth, plain_terms
 from hwgen.adders.sums import build_sums
@@ -33,9 +27,13 @@ from hwgen.errors import AdderGraphError
 from hwgen.numeric import CodeType
 
 # Looks at terms a second of effort stands for: what one core of 2020 does, compiled.
-WORK_PER_SECOND = 20_000_000
+WORK_PER_SECOND = 18_000_000
 _WIDEST = 55
-_STEP_WORK = 4000
+_PART_TERMS = 400
+_STEPS = 32  # between two looks at the whole
+# The search ends where this much work, and this share of all, brought no bit.
+_PATIENCE = WORK_PER_SECOND
+_PATIENCE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,8 @@ class _Scratch:
 
     def build(self, pool: Expressions, depth: int) -> int:
         arrays = (self.adders, self.refs, self.form, self.lo, self.hi, self.level)
-        return int(build_sums(pool, depth, *arrays))
+        bounds = np.full(int(pool.size[OUTPUTS]), depth, dtype=np.int64)
+        return int(build_sums(pool, bounds, *arrays))
 
 
 class _Search:
@@ -122,7 +121,7 @@ class _Search:
         self, matrix: Array, inputs: Sequence[CodeType], depth: int, options: SolveOptions
     ) -> None:
         self.depth = depth
-        self.random = np.random.Generator(np.random.PCG64(options.seed))
+        self.seed = options.seed
         self.budget = int(options.effort * WORK_PER_SECOND)
         self.work = 0
         self.starts = [expressions_of(plain_terms(matrix), inputs)]
@@ -134,6 +133,7 @@ class _Search:
         self.best = self._room(largest)
         self.spare, self.trial = self._room(largest), self._room(largest)
         self.best_bits = 1 << 60
+        self.bounds = np.full(int(largest.size[OUTPUTS]), depth, dtype=np.int64)
 
     @staticmethod
     def _room(like: Expressions) -> Expressions:
@@ -145,47 +145,49 @@ class _Search:
             for weight in _WEIGHTS:
                 keep = np.zeros(start.start.size, dtype=np.int64)
                 restructure(start, keep, self.spare)
-                self._solve_spare(weight, 0.0, 1)
-        step = 0
-        while self.work < self.budget:
-            self._step(step)
-            step += 1
+                self._solve_spare(weight)
+        if self.work < self.budget:
+            self._improve()
 
-    def _solve_spare(self, weight: Array, noise: float, seed: int) -> bool:
-        """Solve the expressions in `spare`; take them over if they are no worse."""
-        self.work += int(eliminate(self.spare, self.depth, weight, noise, seed))
+    def _solve_spare(self, weight: Array) -> None:
+        """Solve the expressions in `spare`; take them over if they are better."""
+        self.work += int(eliminate(self.spare, self.bounds, weight, 0.0, 1))
         keep = np.zeros(self.spare.start.size, dtype=np.int64)
         if not restructure(self.spare, keep, self.trial):
-            return False
+            return
         self.work += 8 * int(self.trial.size[TERMS])
         bits = self.scratch.build(self.trial, self.depth)
-        if bits > self.best_bits:
-            return False
-        self.best_bits = bits
-        self.best, self.trial = self.trial, self.best
-        return True
+        if bits < self.best_bits:
+            self.best_bits = bits
+            self.best, self.trial = self.trial, self.best
 
-    def _step(self, step: int) -> None:
-        """Undo a random part of the best solution and solve it anew."""
-        count = int(self.best.size[EXPRESSIONS])
-        fraction = float(self.random.choice(_FRACTIONS))
-        inline = (self.random.random(self.best.start.size) < fraction).astype(np.int64)
-        inline[count:] = 0
-        # The constant keeps steps on tiny matrices from being free, and so endless.
-        self.work += _STEP_WORK + int(self.best.size[TERMS])
-        if not restructure(self.best, inline, self.spare):
+    def _improve(self) -> None:
+        """Improve small parts until budget or patience end."""
+        shop = workshop(self.best, 10 * _PART_TERMS)
+        nothing = np.zeros(self.best.start.size, dtype=np.int64)
+        current, tidy = self.trial, self.spare
+        if not restructure(self.best, nothing, current):
             return
-        if step % 2:
-            reencode(self.spare, int(self.random.integers(1 << 31)), int(_REENCODED * 1024))
-        weight = _WEIGHTS[int(self.random.integers(len(_WEIGHTS)))]
-        noise = float(self.random.choice(_NOISES))
-        self._solve_spare(weight, noise, int(self.random.integers(1 << 31)))
+        whole = 8 * int(self.best.size[TERMS]) + int(self.best.form.size) // 4
+        state = int(np.random.Generator(np.random.PCG64(self.seed)).integers(1 << 30))
+        last_gain = self.work
+        while self.work < min(
+            self.budget, last_gain + _PATIENCE + int(_PATIENCE_SHARE * self.work)
+        ):
+            work, state = improve(current, self.depth, shop, _WAYS, _PART_TERMS, _STEPS, state)
+            self.work += int(work) + whole
+            if not restructure(current, nothing, tidy):
+                return
+            current, tidy = tidy, current
+            bits = self.scratch.build(current, self.depth)
+            if bits < self.best_bits:
+                last_gain = self.work
+            if bits <= self.best_bits and restructure(current, nothing, self.best):
+                self.best_bits = bits
 
 
 _WEIGHTS = (np.arange(64, dtype=np.int64) + 1, np.ones(64, dtype=np.int64))
-_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.3)
-_NOISES = (0.0, 0.1, 0.3)
-_REENCODED = 0.05
+_WAYS = np.stack(_WEIGHTS)
 
 
 def _graph_of(pool: Expressions, inputs: Sequence[CodeType], depth: int) -> AdderGraph:

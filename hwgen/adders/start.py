@@ -100,8 +100,9 @@ def expressions_of(terms: Sequence[Terms], inputs: Sequence[CodeType]) -> Expres
             pool.node[at], pool.shift[at], pool.negative[at] = node, shift, negative
             at += 1
     pool.size[EXPRESSIONS], pool.size[TERMS] = len(terms), at
-    pool.lo[:count] = [codes.lo for codes in inputs]
-    pool.hi[:count] = [codes.hi for codes in inputs]
+    pool.form[:count] = np.eye(count, dtype=np.int64)
+    pool.low[:] = pool.lo[:count] = [codes.lo for codes in inputs]
+    pool.high[:] = pool.hi[:count] = [codes.hi for codes in inputs]
     done: set[int] = set()
     while len(done) < len(terms):  # parents first
         for expression, row in enumerate(terms):

@@ -19,8 +19,8 @@ from hwgen.adders.expressions import (
     Expressions,
     adder_bits,
     depth_limits,
+    interval_of,
     interval_width,
-    set_interval,
     topological_order,
 )
 
@@ -84,7 +84,7 @@ def _top(terms: Array, k: int, lo: Array, hi: Array) -> int:
 @compiled
 def _insert_sorted(terms: Array, count: int, lo: Array, hi: Array) -> None:
     """Move the last of `count` terms to its place by top bit."""
-    node, shift, negative = terms[count - 1, 0], terms[count - 1, 1], terms[count - 1, 2]
+    node, shift, negative = (terms[count - 1, 0], terms[count - 1, 1], terms[count - 1, 2])
     top = _top(terms, count - 1, lo, hi)
     k = count - 1
     while k > 0 and _top(terms, k - 1, lo, hi) > top:
@@ -97,17 +97,17 @@ def _insert_sorted(terms: Array, count: int, lo: Array, hi: Array) -> None:
 
 @compiled
 def _add(
-    a: int, b: int, shift: int, opposite: int, node: int, adders: Array, form: Array, lo: Array,
-    hi: Array, level: Array,
+    pool: Expressions, a: int, b: int, shift: int, opposite: int, node: int, adders: Array,
+    form: Array, lo: Array, hi: Array, level: Array,
 ) -> int:  # fmt: skip
     """Write adder `node` = a +/- b * 2**shift; return its bits."""
     factor = -(1 << shift) if opposite else 1 << shift
     for i in range(form.shape[1]):
         form[node, i] = form[a, i] + factor * form[b, i]
-    set_interval(form, node, lo, hi)
+    lo[node], hi[node] = interval_of(form[node], pool.low, pool.high)
     level[node] = max(level[a], level[b]) + 1
     row = adders[node]
-    row[A], row[B], row[SHIFT], row[NEGATIVE_A], row[NEGATIVE_B] = a, b, shift, 0, opposite
+    row[A], row[B], row[SHIFT], row[NEGATIVE_A], row[NEGATIVE_B] = (a, b, shift, 0, opposite)
     return adder_bits(lo[a], hi[a], lo[b], hi[b], shift, lo[node], hi[node], False)
 
 
@@ -130,8 +130,8 @@ def _gather(pool: Expressions, e: int, refs: Array, terms: Array, lo: Array, hi:
 
 @compiled
 def _sum_up(
-    terms: Array, count: int, limit: int, window: int, node: int, adders: Array, form: Array,
-    lo: Array, hi: Array, level: Array,
+    pool: Expressions, terms: Array, count: int, limit: int, window: int, node: int,
+    adders: Array, form: Array, lo: Array, hi: Array, level: Array,
 ) -> int:  # fmt: skip
     """Add `terms` up, from adder `node` on, until the first is their sum; return the bits."""
     bits = 0
@@ -144,14 +144,14 @@ def _sum_up(
             pair = _two_shallowest(terms, count, level)
         first, second = pair >> 32, pair & 0xFFFFFFFF
         a, b = terms[first, 0], terms[second, 0]
-        shift, opposite = terms[second, 1] - terms[first, 1], terms[first, 2] ^ terms[second, 2]
-        bits += _add(a, b, shift, opposite, node, adders, form, lo, hi, level)
+        shift, opposite = (terms[second, 1] - terms[first, 1], terms[first, 2] ^ terms[second, 2])
+        bits += _add(pool, a, b, shift, opposite, node, adders, form, lo, hi, level)
         kraft += (1 << level[node]) - (1 << level[a]) - (1 << level[b])
         sum_shift, sum_negative = terms[first, 1], terms[first, 2]
         at = 0
         for k in range(count):
             if k not in (first, second):
-                terms[at, 0], terms[at, 1], terms[at, 2] = terms[k, 0], terms[k, 1], terms[k, 2]
+                terms[at, 0], terms[at, 1], terms[at, 2] = (terms[k, 0], terms[k, 1], terms[k, 2])
                 at += 1
         terms[at, 0], terms[at, 1], terms[at, 2] = node, sum_shift, sum_negative
         count -= 1
@@ -162,7 +162,7 @@ def _sum_up(
 
 @compiled
 def build_sums(
-    pool: Expressions, max_depth: int, adders: Array, refs: Array, form: Array,
+    pool: Expressions, bounds: Array, adders: Array, refs: Array, form: Array,
     lo: Array, hi: Array, level: Array,
 ) -> int:  # fmt: skip
     """Write the adders of all expressions; return their bits, negations of outputs included.
@@ -170,17 +170,16 @@ def build_sums(
     Parameters
     ----------
     pool : what to build
-    max_depth : of the outputs
+    bounds : depth of each output
     adders : [nodes, 5], filled from the number of inputs on; row 0 of it holds the node count
     refs : [expressions, 3] node, shift and sign of each expression; node -1 for zero
     form, lo, hi, level : of each node of the adder graph, filled
     """
     inputs, outputs = pool.size[INPUTS], pool.size[OUTPUTS]
-    limits = depth_limits(pool, max_depth)
+    limits = depth_limits(pool, bounds)
     for i in range(inputs):
-        form[i, :] = 0
-        form[i, i] = 1
-        lo[i], hi[i], level[i] = pool.lo[i], pool.hi[i], 0
+        form[i, :] = pool.form[i]
+        lo[i], hi[i], level[i] = pool.lo[i], pool.hi[i], pool.level[i]
     node = inputs
     bits = 0
     terms = np.empty((pool.size[TERMS] + 1, 3), dtype=np.int64)
@@ -196,11 +195,11 @@ def build_sums(
             if window > count + 1:
                 continue  # no other pairs than before
             terms[:count] = given
-            cost = _sum_up(terms, count, limits[e], window, node, adders, form, lo, hi, level)
+            cost = _sum_up(pool, terms, count, limits[e], window, node, adders, form, lo, hi, level)
             if cost < best_bits:
                 best, best_bits = window, cost
         terms[:count] = given
-        bits += _sum_up(terms, count, limits[e], best, node, adders, form, lo, hi, level)
+        bits += _sum_up(pool, terms, count, limits[e], best, node, adders, form, lo, hi, level)
         node += count - 1
         refs[e] = terms[0]
         if e < outputs and terms[0, 2] and not positive:

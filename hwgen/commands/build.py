@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from hwgen.adders.compiled import COMPILED
 from hwgen.errors import MappingError
 from hwgen.mapping.menus import FIELDS
 from hwgen.pipeline import BuildOptions, Folding, build_directory
@@ -19,6 +20,7 @@ def build_model(
     target_fps: float | None = None,
     clock_mhz: float | None = None,
     folding: Path | None = None,
+    effort: float = 0.0,
     seed: int = 0,
     dump_ir: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -31,6 +33,8 @@ def build_model(
     target_fps : frames a second to reach; None builds the fastest design that fits
     clock_mhz : None takes the board's default
     folding : JSON file by layer name, as a build leaves one in `folding.json`
+    effort : search for the adders of each unrolled layer, in seconds of a common core; it counts
+        work, not time, so the same effort gives the same hardware everywhere
     progress : called with a stage's name, its number and their count
 
     Raises
@@ -39,15 +43,23 @@ def build_model(
     """
     if target_fps is not None and not target_fps > 0:
         raise MappingError(f"--target-fps is {target_fps:g}, expected a positive number")
+    if not 0 <= effort < float("inf"):
+        raise MappingError(f"--effort is {effort:g}, expected 0 or more seconds for each layer")
     options = BuildOptions(
         board=board,
         clock_mhz=clock_mhz,
         target_fps=target_fps,
         folding=read_folding(folding) if folding is not None else {},
+        effort=effort,
         dump_ir=dump_ir,
         seed=seed,
     )
     return build_directory(model, out, options, progress)
+
+
+def default_effort() -> float:
+    """Return the effort of `hwgen build`: none without numba, where it takes 100 times longer."""
+    return 20.0 if COMPILED else 0.0
 
 
 def read_folding(path: Path) -> Folding:

@@ -1,5 +1,7 @@
 """Every graph is exact, within its depth, no dearer than plain trees, and the same each time."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,3 +111,19 @@ def test_what_cannot_be_solved(matrix, inputs, depth, text):
     with pytest.raises(AdderGraphError) as caught:
         solve(matrix, (BYTE,) * inputs, SolveOptions(max_depth=depth))
     assert text in str(caught.value)
+
+
+def test_search_saves_a_good_part_of_the_greedy_start():
+    matrix = random_matrix(16, 16, 6)
+    depth = minimum_depth(matrix)
+    greedy = solve(matrix, (BYTE,) * 16, SolveOptions(max_depth=depth))
+    found = solve(matrix, (BYTE,) * 16, SolveOptions(max_depth=depth, effort=1.0))
+    assert found.cost_bits() < 0.96 * greedy.cost_bits()
+
+
+def test_search_stops_where_nothing_is_left_to_gain():
+    matrix = np.array([[3, 5], [5, -3]])
+    begin = time.process_time()
+    graph = solve(matrix, (BYTE,) * 2, SolveOptions(effort=1e6))
+    assert time.process_time() - begin < 60
+    assert len(graph.adders) <= 5
