@@ -9,6 +9,29 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class MultiplierShape:
+    """Operands of the device's hardware multiplier, in bits with sign.
+
+    Parameters
+    ----------
+    name : of the primitive
+    wide, narrow : widths of the two operands
+    """
+
+    name: str
+    wide: int
+    narrow: int
+
+
+# AMD UG579 and UG479, Lattice FPGA-TN-02205 (sysDSP).
+DSP48E2 = MultiplierShape("DSP48E2", 27, 18)
+DSP48E1 = MultiplierShape("DSP48E1", 25, 18)
+MULT18X18D = MultiplierShape("MULT18X18D", 18, 18)
+# By device family, as board files name it.
+MULTIPLIERS = {"xcup": DSP48E2, "xc7": DSP48E1, "ecp5": MULT18X18D}
+
+
+@dataclass(frozen=True)
 class AdderTarget:
     """Freedom and limits of an adder graph.
 
@@ -16,7 +39,9 @@ class AdderTarget:
     ----------
     effort : work to spend on the search for each matrix, in seconds of a common core
     three_operands : whether a LUT of the device adds three bits beside its carry chain
+    multiplier : what a folded product is made of where LUTs are dearer
     """
 
     effort: float = 0.0
     three_operands: bool = False
+    multiplier: MultiplierShape = DSP48E2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwgen.adders import AdderTarget
+from hwgen.adders import MULTIPLIERS, AdderTarget
 from hwgen.board import Board
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
@@ -17,7 +17,7 @@ def target_of(board: Board, clock_mhz: float, effort: float) -> AdderTarget:
     ----------
     effort : of the search for each unrolled matrix, in seconds of a common core
     """
-    return AdderTarget(effort=effort)
+    return AdderTarget(effort=effort, multiplier=MULTIPLIERS[board.family])
 
 
 def with_target(graph: Graph, target: AdderTarget) -> Graph:

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwgen.adders import AdderTarget
+from hwgen.adders import AdderTarget, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
@@ -37,6 +37,7 @@ class Kernel(Enum):
     SIGNED_ADD = "signed_add"
     SHIFT_ADD = "shift_add"
     MAC = "mac"
+    PACKED_MAC = "packed_mac"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ class MatVec(Op):
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return dot_kernel(self.kernel, Same(self.weights), inputs)
+        return dot_kernel(self.kernel, Same(self.weights), inputs, self.target.multiplier)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
@@ -167,9 +168,11 @@ class MatVec(Op):
 # Kept by the identity of weights and types, which never change: a folding search asks for the
 # same product thousands of times.
 @lru_cache(maxsize=256)
-def dot_kernel(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> DotKernel:
+def dot_kernel(
+    kernel: Kernel, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+) -> DotKernel:
     """Return `kernel` sized for these weights and inputs."""
-    return KERNELS[kernel.value](weights.value, inputs)
+    return KERNELS[kernel.value](weights.value, inputs, multiplier)
 
 
 @lru_cache(maxsize=256)
@@ -187,6 +190,8 @@ def _cases() -> tuple[Case, ...]:
         (Kernel.SHIFT_ADD, integers((4, 6), -6, 6), vector(6, -8, 7)),
         (Kernel.MAC, integers((4, 6), -32, 31), vector(6, 0, 63)),
         (Kernel.MAC, integers((4, 6), -9, 3), bipolar_vector(6)),
+        (Kernel.PACKED_MAC, integers((4, 6), -8, 7), vector(6, 0, 15)),
+        (Kernel.PACKED_MAC, integers((4, 6), -128, 127), vector(6, -128, 127)),
     ):
         beats = ((1, 1), (2, 1), (1, 6), (4, 3), (2, 3), (4, 6))
         cases += [Case(MatVec(weights, pe, simd, kernel), (x,)) for pe, simd in beats]

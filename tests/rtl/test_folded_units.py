@@ -8,6 +8,7 @@ from hwgen.rtl.dot import KERNELS
 from hwgen.rtl.dot.distributed import DistributedSum
 from hwgen.rtl.dot.kernel import ProductTree
 from hwgen.rtl.dot.match_count import BLOCK, MatchCount, block_sizes, carry_counts
+from hwgen.rtl.dot.partial_products import PartialProducts
 
 BITS, THREE = CodeType.binary(), CodeType(0, 7)
 
@@ -33,8 +34,8 @@ def test_unit_for_few_steps(name, low, high, step, inputs, unit):
     assert type(kernel(name, low, high, inputs, step).folded_unit(8, 4)) is unit
 
 
-def test_wide_weights_from_a_memory_are_multiplied():
-    assert type(kernel("mac", -31, 31, THREE).folded_unit(64, 4)) is ProductTree
+def test_small_products_from_a_memory_are_one_heap():
+    assert type(kernel("mac", -31, 31, THREE).folded_unit(64, 4)) is PartialProducts
 
 
 @pytest.mark.parametrize("simd", [1, 2, 3, 6, 34, 35, 36, 71, 784])

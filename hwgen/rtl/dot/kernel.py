@@ -16,11 +16,13 @@ from typing import ClassVar, Protocol
 import numpy as np
 from amaranth import Module, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term, add_tree, tree_latency
 from hwgen.rtl.dot.distributed import DistributedSum
+from hwgen.rtl.dot.partial_products import PartialProducts
 from hwgen.rtl.memory import constant_memory, memory_resources, pack
 
 FOLDED_LEVELS_PER_STAGE = 2
@@ -65,6 +67,7 @@ class DotKernel(ABC):
     ----------
     weights : int64 [O, I], all the weights of the layer; encodings are sized by them
     inputs : type of the input codes
+    multiplier : of the device
     """
 
     name: ClassVar[str]
@@ -73,9 +76,12 @@ class DotKernel(ABC):
     stages: ClassVar[int] = 1  # registers between weight word and summands
     price_factor: ClassVar[float] = 1.0  # what a kernel costs beside its resources: slow paths
 
-    def __init__(self, weights: Codes, inputs: CodeType) -> None:
+    def __init__(
+        self, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> None:
         self.weights = weights
         self.inputs = inputs
+        self.multiplier = multiplier
 
     @classmethod
     @abstractmethod
@@ -118,10 +124,15 @@ class DotKernel(ABC):
         simd : inputs a step
         """
         products = ProductTree(self, steps, simd)
-        tables = DistributedSum(steps, simd, self.inputs, CodeType.of(self.weights))
-        predicted = products.resources(1)
-        smaller = tables.group > 0 and tables.resources(1).lut < predicted.lut
-        return tables if smaller and not predicted.dsp else products
+        if products.resources(1).dsp:
+            return products
+        return smallest_unit((products, *self.table_units(steps, simd)))
+
+    def table_units(self, steps: int, simd: int) -> tuple[FoldedUnit, ...]:
+        """Return the units without products that there are for these weights."""
+        shape = steps, simd, self.inputs, CodeType.of(self.weights)
+        distributed = DistributedSum(*shape)
+        return (*((distributed,) if distributed.group else ()), PartialProducts(*shape))
 
     def constant_row_resources(self, row: Codes, sums: CodeType) -> Resources:
         """Predict the adder tree of a row of constants; adders grow from input to result."""
@@ -132,6 +143,11 @@ class DotKernel(ABC):
     def constant_terms(self, row: Codes) -> int:
         """Return how many terms `constant_summands` gives for `row`."""
         return int(np.count_nonzero(row))
+
+
+def smallest_unit(units: Sequence[FoldedUnit]) -> FoldedUnit:
+    """Return the unit with the fewest predicted LUTs; block RAMs are alike among them."""
+    return min(units, key=lambda unit: unit.resources(1).lut)
 
 
 @dataclass(frozen=True)

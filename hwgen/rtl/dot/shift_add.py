@@ -20,9 +20,10 @@ from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import count_digits, signed_digits
 from hwgen.rtl.adder_tree import Term, extend
-from hwgen.rtl.dot.kernel import DotKernel
+from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit, ProductTree, smallest_unit
 from hwgen.rtl.dot.multiply_accumulate import digit_terms
 from hwgen.rtl.dot.operand import number
+from hwgen.rtl.dot.shifted_sums import ShiftedSums
 from hwgen.rtl.stream.component import code_shape
 
 MAX_DIGITS = 3  # more barrel shifters than that and a multiplier is smaller
@@ -103,6 +104,13 @@ class ShiftAdd(DotKernel):
     def constant_terms(self, row: Codes) -> int:
         """Return how many signed digits the row has."""
         return int(count_digits(row).sum())
+
+    def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
+        """Return tables where they are smaller, else multiplexers and adders."""
+        picked = ShiftedSums(self.weights, steps, simd, self.inputs)
+        # A lone digit has no adder to hide in, and its negation would need starts of rows.
+        shifted = picked if picked.terms > 1 else ProductTree(self, steps, simd)
+        return smallest_unit((shifted, *self.table_units(steps, simd)))
 
     def summands_per_lane(self) -> int:
         """One a digit."""
