@@ -103,7 +103,7 @@ def _parse(table: Mapping[str, object], path: Path) -> Board:
         part=top.text("part", _PART, "the vendor's part number"),
         family=top.choice("family", FAMILIES),
         flow=top.choice("flow", FLOWS),
-        resources=Resources(**{key: resources.count(key) for key in Resources().as_dict()}),
+        resources=_resources(resources),
         default_clock_mhz=clock.positive("default_mhz"),
         maximum_clock_mhz=clock.positive("maximum_mhz"),
         host_link=host.choice("link", HOST_LINKS),
@@ -123,6 +123,17 @@ def _parse(table: Mapping[str, object], path: Path) -> Board:
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise BoardError(f"{path}: is not a board file (boards/README.md explains it):{lines}")
     return board
+
+
+def _resources(section: _Section) -> Resources:
+    """Return the device's; all keys are needed but those of what few devices have."""
+    return Resources(
+        lut=section.count("lut"),
+        ff=section.count("ff"),
+        dsp=section.count("dsp"),
+        bram36=section.count("bram36"),
+        uram=section.count("uram", needed=False),
+    )
 
 
 @dataclass
@@ -160,8 +171,8 @@ class _Section:
             self._note(key, f"is {value!r}{hint}, expected one of {', '.join(choices)}")
         return ""
 
-    def count(self, key: str) -> int:
-        value = self._get(key)
+    def count(self, key: str, needed: bool = True) -> int:
+        value = self._get(key, needed)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
         if value is not None:
@@ -183,9 +194,9 @@ class _Section:
             if key not in self.known:
                 self._note(key, f"is not a key of a board file{_suggestion(key, missing)}")
 
-    def _get(self, key: str) -> object:
+    def _get(self, key: str, needed: bool = True) -> object:
         self.known.append(key)
-        if key not in self.table:
+        if needed and key not in self.table:
             self._note(key, "is missing")
         return self.table.get(key)
 

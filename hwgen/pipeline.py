@@ -26,6 +26,7 @@ from hwgen.errors import HwgenError
 from hwgen.frontend import load
 from hwgen.ir import Graph, Layout, TensorType
 from hwgen.mapping.folding import fold
+from hwgen.mapping.memories import in_ultra_ram
 from hwgen.mapping.streams import connect_lanes, insert_fifos
 from hwgen.mapping.targets import target_of, with_target
 from hwgen.passes import PASSES, run_passes
@@ -109,7 +110,8 @@ def fold_layers(build: Build) -> Build:
 
 def connect_streams(build: Build) -> Build:
     """Lane converters and FIFOs."""
-    return replace(build, graph=insert_fifos(connect_lanes(build.network)))
+    connected = insert_fifos(connect_lanes(build.network))
+    return replace(build, graph=in_ultra_ram(connected, build.board))
 
 
 def emit_hardware(build: Build) -> Build:

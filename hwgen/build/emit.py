@@ -19,6 +19,7 @@ from hwgen.accelerator.top import Accelerator, buildable_layers
 from hwgen.build.rtlil_to_verilog import VerilogModule, verilog_modules
 from hwgen.build.synthesis_attributes import with_attributes
 from hwgen.build.verilog_text import comment_text, header
+from hwgen.cost import Resources
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
 from hwgen.rtl.names import free_name
@@ -87,7 +88,8 @@ def emit_verilog(graph: Graph, out_dir: Path, info: ModelInfo) -> EmittedDesign:
     for module in verilog_modules(text, names, _DISSOLVED):
         purpose, *about = _describe(graph, accelerator, module.path)
         path = out_dir / f"{module.name}.v"
-        text = with_attributes(module.text, _uses_dsp(graph, accelerator, module.path))
+        promised = _promised(graph, accelerator, module.path)
+        text = with_attributes(module.text, promised.dsp > 0, promised.uram > 0)
         path.write_text(file_text(replace(module, text=text), purpose, about, info), newline="\n")
         files.append(path)
     return EmittedDesign(
@@ -173,9 +175,10 @@ def _nodes_of(accelerator: Accelerator, path: tuple[str, ...]) -> tuple[Node, ..
     return (layer.nodes[instances.index(path[2])],)
 
 
-def _uses_dsp(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> bool:
+def _promised(graph: Graph, accelerator: Accelerator, path: tuple[str, ...]) -> Resources:
+    """Return what the operators of the module at `path` promised."""
     nodes = _nodes_of(accelerator, path)
-    return any(node.op.resources(*graph.input_types(node)).dsp for node in nodes)
+    return sum((node.op.resources(*graph.input_types(node)) for node in nodes), Resources())
 
 
 def _node_lines(graph: Graph, node: Node) -> list[str]:

@@ -15,12 +15,13 @@ from hwgen.rtl.memory import memory_style, ram_style
 _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];$", re.MULTILINE)
 
 
-def with_attributes(module: str, uses_dsp: bool) -> str:
-    """Return the text of a Verilog module with its ROM styles, and multipliers kept in LUTs.
+def with_attributes(module: str, uses_dsp: bool, uses_ultra_ram: bool = False) -> str:
+    """Return the text of a Verilog module with its memories' styles, and multipliers kept in LUTs.
 
     Parameters
     ----------
     uses_dsp : whether the module's operator promised DSPs; if not, none may be taken
+    uses_ultra_ram : whether it promised UltraRAM, for its large memories
     """
 
     def styled(match: re.Match[str]) -> str:
@@ -28,7 +29,7 @@ def with_attributes(module: str, uses_dsp: bool) -> str:
         if re.search(rf"^\s+{name}\[.*\] <= ", module, re.MULTILINE):
             if re.search(rf"^  assign .* = {name}\[", module, re.MULTILINE):
                 return match.group(0)  # written and read without a register: LUTs, nothing else
-            style = ram_style(int(last) + 1, int(high or 0) + 1)
+            style = ram_style(int(last) + 1, int(high or 0) + 1, uses_ultra_ram)
             return f'  (* ram_style = "{style}" *)\n{match.group(0)}'
         # Small ones need no word: every tool builds them from LUTs, and yosys knows no other name
         # for that than the one it gives LUT RAM, which a ROM is not.

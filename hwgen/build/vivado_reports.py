@@ -17,7 +17,9 @@ _ROWS = {
     "ff": r"(?:CLB|Slice) Registers",
     "bram36": r"Block RAM Tile",
     "dsp": r"DSPs",
+    "uram": r"URAM",
 }
+_NOT_EVERYWHERE = {"uram"}  # devices that have none have no such row
 
 
 def read_utilization(report: Path) -> Resources:
@@ -31,6 +33,8 @@ def read_utilization(report: Path) -> Resources:
     counts = {}
     for name, label in _ROWS.items():
         found = re.search(rf"^\|\s*{label}\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
+        if found is None and name in _NOT_EVERYWHERE:
+            continue
         if found is None:
             raise ToolError(f"{report}: has no row {label!r}; is it a utilization report?")
         counts[name] = float(found.group(1))

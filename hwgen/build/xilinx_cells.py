@@ -4,7 +4,7 @@ An upper bound on LUTs: Vivado may put two small LUTs that share inputs, or two 
 and may absorb an inverter.
 
 Source: AMD UG474 (7 series CLB, table 2-3), UG574 (UltraScale CLB, table 2-6), UG473 and UG573
-(block RAM), UG479 and UG579 (DSP).
+(block RAM, UltraRAM), UG479 and UG579 (DSP).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ CELL_RESOURCES: dict[str, Resources] = {
     "RAMB18E2": Resources(bram36=0.5),
     "RAMB36E1": Resources(bram36=1),
     "RAMB36E2": Resources(bram36=1),
+    "URAM288": Resources(uram=1),
 }
 
 

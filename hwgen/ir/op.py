@@ -33,7 +33,7 @@ class Cost:
     ----------
     interval_cycles : clock cycles between the first beats of two frames, never stalled
     latency_cycles : from the first input transfer of a lone frame to its last output transfer
-    resources : predicted LUT, FF, DSP, BRAM36
+    resources : predicted LUT, FF, DSP, BRAM36, URAM
     memory_bits : weights, tables and buffers together
     """
 

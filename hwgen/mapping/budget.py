@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hwgen.cost import Resources
 from hwgen.mapping.menus import Choice
 
-_KINDS = ("lut", "ff", "dsp", "bram36")
+_KINDS = tuple(Resources().as_dict())
 
 
 def cheapest_within(menus: list[list[Choice]], budget: Resources) -> list[Choice] | None:

@@ -12,6 +12,7 @@ from hwgen.ir import Graph, Node, Op, Same, TensorType
 from hwgen.mapping.layers import Layer
 from hwgen.mapping.streams import host_lanes
 from hwgen.ops.matvec import Kernel, MatVec, kernel_rejects
+from hwgen.ops.sliding_window import SlidingWindow
 from hwgen.rtl.dot.kernel import ProductTree
 
 FIELDS = ("pe", "simd", "taps", "pixels")  # what foldings choose, where an operator has it
@@ -60,7 +61,7 @@ def menu_of(graph: Graph, layer: Layer, board: Board, wanted: Folding | None) ->
     ------
     MappingError : when the wanted folding is not possible, with the valid ones
     """
-    every = _foldings(graph, layer)
+    every = _foldings(graph, layer, board)
     if wanted is not None:
         matching = [n for n in every if wanted.items() <= folding_of(n[0].op).items()]
         if not matching:
@@ -69,7 +70,7 @@ def menu_of(graph: Graph, layer: Layer, board: Board, wanted: Folding | None) ->
     return [_choice(graph, nodes, board) for nodes in every]
 
 
-def _foldings(graph: Graph, layer: Layer) -> list[tuple[Node, ...]]:
+def _foldings(graph: Graph, layer: Layer, board: Board) -> list[tuple[Node, ...]]:
     """Return every way to fold `layer`; the functions behind the head take its beats."""
     first, *functions = layer.nodes
     inputs = graph.input_types(first)
@@ -77,6 +78,9 @@ def _foldings(graph: Graph, layer: Layer) -> list[tuple[Node, ...]]:
     if isinstance(first.op, MatVec):
         kernels = usable_kernels(first.op, inputs[0])
         heads = tuple(replace(head, kernel=k) for k in kernels for head in heads)  # type: ignore[call-arg]
+    if isinstance(first.op, SlidingWindow) and board.resources.uram:
+        ultra = [replace(head, ultra_ram=True) for head in heads]  # type: ignore[call-arg]
+        heads = (*heads, *(head for head in ultra if head.estimate(*inputs).uram))
     found = []
     for head in heads:
         nodes = (replace(first, op=head), *(_with_lanes(n, head.lanes[1]) for n in functions))

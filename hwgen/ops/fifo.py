@@ -30,12 +30,14 @@ class Fifo(Op):
     ----------
     depth : beats it can hold, >= 3: fewer cannot pass a beat a cycle
     width : codes a beat
+    ultra_ram : whether a large one lies in UltraRAM, on a device that has it
     """
 
     # what
     name: ClassVar[str] = "fifo"
     depth: int
     width: int = 1
+    ultra_ram: bool = False
 
     def infer(self, *inputs: TensorType) -> TensorType:
         """Nothing changes."""
@@ -66,7 +68,8 @@ class Fifo(Op):
         """Predict the memory, two pointers and a level."""
         bits = self.width * inputs[0].codes.width
         pointers = 3 * self.depth.bit_length()
-        return ram_resources(self.depth, bits) + Resources(lut=2 * pointers, ff=pointers)
+        memory = ram_resources(self.depth, bits, self.ultra_ram)
+        return memory + Resources(lut=2 * pointers, ff=pointers)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of all beats."""
@@ -106,5 +109,6 @@ CASES = (
     Case(Fifo(5, width=2), (vector(6, 0, 6),)),
     Case(Fifo(16, width=3), (bipolar_vector(6),)),
     Case(Fifo(70, width=1), (vector(6, -100, 6),)),
+    Case(Fifo(2000, 6, ultra_ram=True), (vector(6, -1000, 1000),)),
 )
 REJECTS = (Reject(Fifo(2), (vector(6, 0, 1),), "depth is 2, expected at least 3 beats"),)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hwgen.report.terminal import LABELS
+from hwgen.report.terminal import labels_of
 from hwgen.resources import data_folder
 
 
@@ -25,7 +25,7 @@ def write_html(directory: Path, manifest: Mapping[str, Any]) -> Path:
     page = directory / "report.html"
     text = template.render(
         manifest=manifest,
-        labels=LABELS,
+        labels=labels_of(manifest),
         slowest=max((layer["cycles"] for layer in manifest["layers"]), default=1),
         largest=max((layer["resources"]["lut"] for layer in manifest["layers"]), default=1) or 1,
     )

@@ -10,7 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-LABELS = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36"}
+LABELS = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
+
+
+def labels_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of the resources; UltraRAM only where the board has some."""
+    has_ultra_ram = manifest["resources"]["budget"].get("uram", 0)
+    return {key: label for key, label in LABELS.items() if key != "uram" or has_ultra_ram}
 
 
 def console() -> Console:
@@ -78,6 +84,7 @@ def show_layers(manifest: Mapping[str, Any]) -> None:
             "LUT": layer["resources"]["lut"],
             "DSP": layer["resources"]["dsp"],
             "BRAM36": layer["resources"]["bram36"],
+            **({"URAM": layer["resources"]["uram"]} if "uram" in labels_of(manifest) else {}),
         }
         for layer in manifest["layers"]
     ]
@@ -88,7 +95,7 @@ def show_resources(manifest: Mapping[str, Any]) -> None:
     """Print predicted and synthesized resources against the board's budget."""
     resources = manifest["resources"]
     rows = []
-    for key, label in LABELS.items():
+    for key, label in labels_of(manifest).items():
         budget = resources["budget"][key]
         row = {"resource": label, "board": f"{budget:,g}"}
         for stage in ("predicted", "synthesized"):

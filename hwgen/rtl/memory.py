@@ -18,6 +18,13 @@ DISTRIBUTED_BITS = 1024
 # What a RAMB18 may cost in LUTs before LUT RAM is dearer: Zynq devices have 150 to 350 for each.
 LUTS_OF_HALF_BRAM = 100
 
+# What a URAM may cost in RAMB18 before they are dearer: devices have 4.5 (ZU5EV) to 6.5 (ZU7EV) for
+# each. It starts as zeros, so it holds lines of images and beats that wait, never constants.
+HALVES_OF_URAM = 6
+
+# Words and bits of a URAM288; AMD UG573, chapter 2.
+URAM_WORDS, URAM_BITS = 4096, 72
+
 # Words and bits of a RAMB18 as a read-only memory; AMD UG573, table 1-1.
 HALF_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
@@ -95,22 +102,35 @@ def lut_ram_luts(depth: int, width: int) -> int:
     return 8 * slices + joining
 
 
-def ram_style(depth: int, width: int) -> str:
-    """Return "block" or "distributed": what a memory that is written is built from.
+def ram_style(depth: int, width: int, ultra: bool = False) -> str:
+    """Return "distributed", "block" or "ultra": what a memory that is written is built from.
 
     With one write port and one registered read port; without the register, LUTs are all there is.
+
+    Parameters
+    ----------
+    ultra : whether it may be UltraRAM, on a device that has it
     """
     luts, halves = lut_ram_luts(depth, width), _half_brams(depth, width)
-    return "distributed" if luts <= LUTS_OF_HALF_BRAM * halves else "block"
+    if luts <= LUTS_OF_HALF_BRAM * halves:
+        return "distributed"
+    return "ultra" if ultra and HALVES_OF_URAM * _urams(depth, width) <= halves else "block"
 
 
-def ram_resources(depth: int, width: int) -> Resources:
+def ram_resources(depth: int, width: int, ultra: bool = False) -> Resources:
     """Predict such a memory, its read register included."""
     if depth <= 1 or width == 0:
         return Resources(ff=width)
-    if ram_style(depth, width) == "distributed":
+    style = ram_style(depth, width, ultra)
+    if style == "distributed":
         return Resources(lut=lut_ram_luts(depth, width), ff=width)
+    if style == "ultra":
+        return Resources(uram=_urams(depth, width))
     return Resources(bram36=0.5 * _half_brams(depth, width))
+
+
+def _urams(depth: int, width: int) -> int:
+    return -(-depth // URAM_WORDS) * -(-width // URAM_BITS)
 
 
 def _half_brams(depth: int, width: int) -> int:

@@ -52,6 +52,13 @@ def test_ultra96():
     assert board.resources == Resources(lut=70560, ff=141120, dsp=360, bram36=216)
 
 
+def test_ultra_ram_is_an_optional_key(load):
+    assert load_board("kv260").resources.uram == 64
+    assert load_board("ultra96").resources.uram == 0
+    with pytest.raises(BoardError, match=r"resources.uram: is -1, expected a whole number"):
+        load(ULTRA96.replace("bram36 = 216", "bram36 = 216\nuram = -1"))
+
+
 def test_own_file_by_path(load):
     assert load(ULTRA96.replace('"ultra96"', '"mine"'), name="mine").name == "mine"
 

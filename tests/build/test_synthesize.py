@@ -176,8 +176,8 @@ def test_weights_of_memory_cells():
 
 
 def test_unknown_cell_is_refused():
-    with pytest.raises(ToolError, match=r"no device resource is known for: URAM288;"):
-        resources_of_cells({"LUT1": 1, "URAM288": 1})
+    with pytest.raises(ToolError, match=r"no device resource is known for: HARD_SYNC;"):
+        resources_of_cells({"LUT1": 1, "HARD_SYNC": 1})
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -43,6 +43,13 @@ def test_utilization(text: str, tmp_path: Path) -> None:
     assert read_utilization(report) == Resources(lut=6403, ff=2974, dsp=2, bram36=6.5)
 
 
+def test_ultra_ram_where_the_device_has_it(tmp_path: Path) -> None:
+    row = "| URAM           |    3 |     0 |          0 |        64 |  4.69 |\n"
+    report = tmp_path / "utilization.rpt"
+    report.write_text(ULTRASCALE + row)
+    assert read_utilization(report) == Resources(lut=6403, ff=2974, dsp=2, bram36=6.5, uram=3)
+
+
 def test_slack(tmp_path: Path) -> None:
     report = tmp_path / "timing.rpt"
     report.write_text(TIMING)

@@ -64,17 +64,24 @@ class WindowUnit(ABC):
 
 @lru_cache(maxsize=1024)
 def window_unit(
-    geometry: Geometry, channels: int, pe: int, taps: int = 1, pixels: int = 1
+    geometry: Geometry,
+    channels: int,
+    pe: int,
+    taps: int = 1,
+    pixels: int = 1,
+    ultra: bool = False,
 ) -> WindowUnit:
     """Return the unit for beats of `pe` channels, `taps` taps and `pixels` pixels.
+
+    With `ultra`, large memories are UltraRAM.
 
     Remembered: schedule, cost and hardware ask for the same one, and the folding search often.
     """
     if taps * pixels > 1:
-        return ShiftedWindows(ScanPlan(geometry, geometry.taps // taps, pixels), channels)
+        return ShiftedWindows(ScanPlan(geometry, geometry.taps // taps, pixels), channels, ultra)
     if geometry.taps == 1:
         return SelectedPixels(geometry, channels // pe, pe)
-    return BufferedTaps(WindowPlan(geometry, channels // pe), pe)
+    return BufferedTaps(WindowPlan(geometry, channels // pe), pe, ultra)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,7 @@ class BufferedTaps(WindowUnit):
 
     plan: WindowPlan
     pe: int
+    ultra: bool = False
     depth: ClassVar[int] = line_buffer.DEPTH
 
     @property
@@ -147,7 +155,7 @@ class BufferedTaps(WindowUnit):
             # Two counters an axis say where a tap lies.
             positions = 2 * (geometry.rows.size.bit_length() + geometry.columns.size.bit_length())
             control += Resources(lut=self.pe * o_bits, ff=positions)
-        return ram_resources(depth, bits) + control
+        return ram_resources(depth, bits, self.ultra) + control
 
     def hardware(self, x: TensorType, o_codes: CodeType, pad_code: int) -> StreamComponent:
         """Return the line buffer."""
@@ -160,6 +168,7 @@ class ShiftedWindows(WindowUnit):
 
     plan: ScanPlan
     channels: int
+    ultra: bool = False
     depth: ClassVar[int] = window_registers.DEPTH
 
     @property
@@ -189,7 +198,7 @@ class ShiftedWindows(WindowUnit):
         parts = geometry.taps // plan.beats * tap_bits * (plan.beats - 1) / 2
         counters = 2 * plan.shifts.bit_length() + line.bit_length()
         return (
-            ram_resources(line, (kernel_rows - 1) * plan.pixels * pixel_bits)
+            ram_resources(line, (kernel_rows - 1) * plan.pixels * pixel_bits, self.ultra)
             + Resources(ff=kernel_rows * plan.register_pixels * pixel_bits)
             + Resources(lut=padding + parts)
             + Resources(lut=1.2 * counters, ff=4 + counters)

@@ -8,9 +8,9 @@ from hwgen.board import load_board
 from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.build.synthesis_attributes import with_attributes
 from hwgen.build.synthesize import synthesize
-from hwgen.cost import Resources
 from hwgen.ir import TensorType
 from hwgen.numeric import CodeType
+from hwgen.ops.fifo import Fifo
 from hwgen.ops.sliding_window import SlidingWindow
 
 pytestmark = pytest.mark.synth
@@ -27,26 +27,53 @@ UNITS = (
 )
 
 
-def test_prediction(tmp_path):
+# A line memory for taps, rows for whole windows, beats that wait.
+ULTRA = (
+    (SlidingWindow((3, 3), padding=SAME, pe=8, ultra_ram=True), TensorType((9, 640, 16), BYTES)),
+    (
+        SlidingWindow((3, 3), padding=SAME, pe=4, taps=9, ultra_ram=True),
+        TensorType((9, 2000, 4), BYTES),
+    ),
+    (Fifo(4000, 9, ultra_ram=True), TensorType((9 * 4000,), BYTES)),
+)
+
+
+def synthesized(units, board, folder):
+    """What each unit took, and its name."""
     m, ports = Module(), {}
-    for k, (op, kind) in enumerate(UNITS):
+    for k, (op, kind) in enumerate(units):
         m.submodules[f"unit{k}"] = unit = op.hardware(kind)
         for side, port in (("i", unit.i), ("o", unit.o)):
             signals = port.payload.as_value(), port.valid, port.ready
             for name, signal in zip(("payload", "valid", "ready"), signals, strict=True):
                 ports[f"unit{k}_{side}_{name}"] = (signal, None)
     text = rtlil.convert(m, name="bench", ports=ports, emit_src=False)
-    modules = verilog_modules(text, lambda path: "_".join(path))
-    source = tmp_path / "bench.v"
-    source.write_text("\n".join(with_attributes(module.text, False) for module in modules))
-    names = [f"bench_unit{k}" for k in range(len(UNITS))]
-    report = synthesize([source], "bench", load_board("ultra96"), tmp_path / "work", keep=names)
+    modules = verilog_modules(text, lambda path: "_".join(path), {"storage"})
+    source = folder / "bench.v"
+    ultra = bool(load_board(board).resources.uram)
+    source.write_text("\n".join(with_attributes(part.text, False, ultra) for part in modules))
+    names = [f"bench_unit{k}" for k in range(len(units))]
+    report = synthesize([source], "bench", load_board(board), folder / "work", keep=names)
+    assert report.resources.dsp == 0
+    return [report.modules[name] for name in names]
+
+
+def test_ultra_ram(tmp_path):
+    for (op, kind), found in zip(ULTRA, synthesized(ULTRA, "kv260", tmp_path), strict=True):
+        promised = op.resources(kind)
+        assert promised.uram > 0
+        assert (found.uram, found.bram36) == (promised.uram, 0)
+        assert found.lut == pytest.approx(promised.lut, rel=0.25, abs=20)
+        # The read register is the memory's own.
+        assert found.ff == pytest.approx(promised.ff, rel=0.25, abs=20)
+
+
+def test_prediction(tmp_path):
     memories = []
-    for name, (op, kind) in zip(names, UNITS, strict=True):
-        found, promised = report.modules[name], op.resources(kind)
+    for (op, kind), found in zip(UNITS, synthesized(UNITS, "ultra96", tmp_path), strict=True):
+        promised = op.resources(kind)
         assert found.bram36 == promised.bram36
         assert found.lut == pytest.approx(promised.lut, rel=0.25, abs=20)
         assert found.ff == pytest.approx(promised.ff, rel=0.25, abs=20)
         memories.append(found.bram36)
     assert memories == [0, 0.5, 0, 1, 0]
-    assert report.resources.dsp == Resources().dsp
