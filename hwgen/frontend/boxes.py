@@ -13,7 +13,7 @@ from hwgen.frontend.convolution import convolution
 from hwgen.frontend.flow import Flow
 from hwgen.frontend.integers import dequantize
 from hwgen.frontend.joins import add, concat
-from hwgen.frontend.largest import arg_max, top_one
+from hwgen.frontend.largest import arg_max, top_k
 from hwgen.frontend.linear import gemm, matmul
 from hwgen.frontend.network import Network
 from hwgen.frontend.pooling import (
@@ -58,7 +58,7 @@ BOXES: dict[str, tuple[Box, str]] = {
     "Split": (select, "slices"),
     "Sum": (add, "add, exactly aligned"),
     "Trunc": (truncate, "part of an exact integer function"),
-    "TopK": (top_one, "argmax, with k = 1 as the last node"),
+    "TopK": (top_k, "top_k, as the last node; argmax with k = 1"),
     "Upsample": (resize, "upsample, nearest by whole factors"),
 }
 # Nodes that are boxes where several of their inputs flow, and float steps elsewhere.

@@ -60,6 +60,21 @@ def expect_channel_lanes(pe: int, x: TensorType) -> None:
     )
 
 
+def expect_pixels(pe: int, pixels: int, channels: int, choices: list[int]) -> None:
+    """Check the beats of an operator on images: parts of one pixel, or whole pixels.
+
+    Raises
+    ------
+    IRError : naming the parameter at fault and what fits
+    """
+    expect_lanes(pe, channels)
+    expect_choice("pixels", pixels, choices)
+    expect(
+        pixels == 1 or pe == channels,
+        f"pixels is {pixels} with pe {pe}, expected pe {channels}: all channels",
+    )
+
+
 def matrix_choices(x: TensorType, rows: int) -> list[tuple[int, int, int]]:
     """Return every (pe, simd, pixels) of a product of `x` with a matrix of `rows` rows."""
     columns = x.channels
@@ -91,7 +106,7 @@ def expect_matrix_beats(x: TensorType, rows: int, pe: int, simd: int, pixels: in
     )
 
 
-def _window_pixels(geometry: Geometry) -> list[int]:
+def window_pixels(geometry: Geometry) -> list[int]:
     """Return how many pixels a beat may hold where windows leave whole.
 
     Beats of pixels make up a row, and so do beats of windows; pixels / gcd(pixels, stride) windows
@@ -109,7 +124,7 @@ def window_choices(geometry: Geometry, channels: int) -> list[tuple[int, int, in
     """Return every (pe, taps, pixels) of a window, at most `MOST_PIXELS` pixels."""
     parts = [(pe, 1, 1) for pe in divisors(channels)]
     parts += [(channels, taps, 1) for taps in divisors(geometry.taps)[1:]]
-    pixels = [m for m in _window_pixels(geometry)[1:] if m <= MOST_PIXELS]
+    pixels = [m for m in window_pixels(geometry)[1:] if m <= MOST_PIXELS]
     return parts + [(channels, geometry.taps, m) for m in pixels]
 
 
@@ -126,7 +141,7 @@ def expect_window_beats(geometry: Geometry, channels: int, pe: int, taps: int, p
         taps == 1 or pe == channels,
         f"taps is {taps} with pe {pe}, expected pe {channels}: all channels",
     )
-    expect_choice("pixels", pixels, _window_pixels(geometry))
+    expect_choice("pixels", pixels, window_pixels(geometry))
     expect(
         pixels == 1 or (pe, taps) == (channels, geometry.taps),
         f"pixels is {pixels} with pe {pe} and taps {taps}, expected pe {channels} and taps "

@@ -24,6 +24,7 @@ from hwgen.ops import (
     sum_pool,
     table,
     thresholds,
+    top_k,
     upsample,
     window_max,
 )
@@ -48,6 +49,7 @@ OPERATOR_MODULES: tuple[ModuleType, ...] = (
     add,
     concat,
     argmax,
+    top_k,
 )
 
 OPERATORS: dict[str, type[Op]] = {
@@ -72,6 +74,7 @@ OPERATORS: dict[str, type[Op]] = {
         add.Add,
         concat.Concat,
         argmax.ArgMax,
+        top_k.TopK,
     )
 }
 

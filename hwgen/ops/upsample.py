@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
-from hwgen.ops.lane_choices import divisors
+from hwgen.ops.lane_choices import MOST_PIXELS, divisors, expect_pixels
 from hwgen.rtl.memory import memory_resources
-from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.spatial.selection import count_grid
 from hwgen.rtl.stream.component import StreamComponent
 
@@ -29,13 +28,16 @@ class Upsample(Op):
     Parameters
     ----------
     factors : (rows, columns)
-    pe : codes a beat, a divisor of C
+    pe : channels a beat, a divisor of C
+    pixels : of the result a beat, a divisor of the factor of the columns, or that factor times a
+        divisor of W; several only with pe = C
     """
 
     # what
     name: ClassVar[str] = "upsample"
     factors: tuple[int, int]
     pe: int = 1
+    pixels: int = 1
 
     def infer(self, *inputs: TensorType) -> TensorType:
         """A larger image of the same codes."""
@@ -45,9 +47,20 @@ class Upsample(Op):
             min(self.factors) >= 1 < max(self.factors),
             f"factors are {self.factors}, expected none below and one above 1",
         )
-        expect_lanes(self.pe, x.channels)
+        expect_pixels(self.pe, self.pixels, x.channels, self._pixel_choices(x))
         shape = (x.shape[0] * self.factors[0], x.shape[1] * self.factors[1], x.channels)
         return TensorType(shape, x.codes, x.channel_codes)
+
+    def _pixel_choices(self, x: TensorType) -> list[int]:
+        across = self.factors[1]
+        return divisors(across) + [across * m for m in divisors(x.shape[1])[1:]]
+
+    @property
+    def grouped(self) -> tuple[int, int, int]:
+        """Pixels of the image a beat, copies of each in a beat, beats of copies."""
+        across = self.factors[1]
+        copies = min(self.pixels, across)
+        return self.pixels // copies, copies, across // copies
 
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:
@@ -58,35 +71,40 @@ class Upsample(Op):
     @property
     def lanes(self) -> tuple[int, int]:
         """Codes in an input beat and in an output beat."""
-        return self.pe, self.pe
+        return self.grouped[0] * self.pe, self.pixels * self.pe
 
     def interval_cycles(self, *inputs: TensorType) -> int:
         """A beat of the result a cycle."""
-        return inputs[0].size * self.factors[0] * self.factors[1] // self.pe
+        return inputs[0].size * self.factors[0] * self.factors[1] // (self.pixels * self.pe)
 
     def foldings(self, *inputs: TensorType) -> tuple[Upsample, ...]:
-        """Parts of a pixel."""
-        return tuple(replace(self, pe=pe) for pe in divisors(inputs[0].channels))
+        """Parts of a pixel; then several pixels."""
+        (x,) = inputs
+        parts = [(pe, 1) for pe in divisors(x.channels)]
+        whole = [(x.channels, m) for m in self._pixel_choices(x)[1:] if m <= MOST_PIXELS]
+        return tuple(replace(self, pe=pe, pixels=m) for pe, m in parts + whole)
 
-    def _groups(self, x: TensorType) -> int:
-        return x.channels // self.pe
+    def grid(self, x: TensorType) -> tuple[int, int, int, int]:
+        """Steps of an image row: its repetition, beats, their repetition, groups of channels."""
+        pixels, _, again = self.grouped
+        return self.factors[0], x.shape[1] // pixels, again, x.channels // self.pe
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """A beat of the result a cycle; a pixel is taken where it first appears."""
         (x,) = inputs
-        down, across = (np.arange(f) == 0 for f in self.factors)
-        row = np.repeat(np.tile(across, x.shape[1]), self._groups(x))
-        takes = np.tile(np.logical_and.outer(down, row).ravel(), x.shape[0])
+        row, _, again, _ = np.indices(self.grid(x))
+        takes = np.tile(((row == 0) & (again == 0)).ravel(), x.shape[0])
         return Schedule(takes, np.ones(len(takes), dtype=bool), DEPTH)
 
     def depth_words(self, x: TensorType) -> int:
         """Beats kept: a row where rows repeat, else a pixel."""
-        return self._groups(x) * (x.shape[1] if self.factors[0] > 1 else 1)
+        down, beats, _, groups = self.grid(x)
+        return groups * (beats if down > 1 else 1)
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict the memory, the counters and the output register."""
         (x,) = inputs
-        bits = self.pe * x.codes.width
+        bits = self.lanes[0] * x.codes.width
         counters = sum(size.bit_length() for size in self.infer(x).shape)
         memory = memory_resources(max(self.depth_words(x), 2), bits, distributed=True).lut
         return Resources(lut=memory + counters + bits, ff=counters + bits)
@@ -94,7 +112,7 @@ class Upsample(Op):
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the beats kept."""
         (x,) = inputs
-        return self.depth_words(x) * self.pe * x.codes.width
+        return self.depth_words(x) * self.lanes[0] * x.codes.width
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -107,10 +125,10 @@ class UpsampleUnit(StreamComponent):
 
     def __init__(self, op: Upsample, x: TensorType) -> None:
         self.op, self.x = op, x
-        super().__init__(x.codes, op.pe, x.codes, op.pe)
+        super().__init__(x.codes, op.lanes[0], x.codes, op.lanes[1])
 
     def elaborate(self, platform: object) -> Module:
-        """Count (row repetition, column, column repetition, group); rows themselves are alike."""
+        """Count (row repetition, beat, its repetition, group); rows themselves are alike."""
         m = Module()
         advance = Signal()
         step = Signal()
@@ -120,8 +138,8 @@ class UpsampleUnit(StreamComponent):
             step.eq(advance & (self.i.valid | ~taking)),
             self.i.ready.eq(advance & taking),
         ]
-        (down, across), groups = self.op.factors, self.x.channels // self.op.pe
-        indices, ends = count_grid(m, (down, self.x.shape[1], across, groups), step)
+        down, _, _, groups = grid = self.op.grid(self.x)
+        indices, ends = count_grid(m, grid, step)
         m.d.comb += taking.eq((indices[0] == 0) & (indices[2] == 0))
         depth = max(self.op.depth_words(self.x), 2)
         pixel = Signal(range(depth))
@@ -142,9 +160,22 @@ class UpsampleUnit(StreamComponent):
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(step)
+        # Kept codes once, repeated behind the register.
+        shown = Signal(len(incoming))
         with m.If(step):
-            m.d.sync += self.o.payload.as_value().eq(Mux(taking, incoming, read.data))
+            m.d.sync += shown.eq(Mux(taking, incoming, read.data))
+        self._repeat(m, shown, indices[0])
         return m
+
+    def _repeat(self, m: Module, shown: Signal, any_signal: Signal) -> None:
+        """Give each pixel of the register as often as a beat holds it."""
+        pixels, copies, _ = self.op.grouped
+        bits = self.op.pe * self.i_codes.width
+        repeated = Cat(shown[k * bits :][:bits].replicate(copies) for k in range(pixels))
+        # The beat shares no net with the register: linters would take a beat whose parts are each
+        # other for a loop.
+        with m.Switch(any_signal), m.Default():
+            m.d.comb += self.o.payload.as_value().eq(repeated)
 
 
 def _cases() -> tuple[Case, ...]:
@@ -156,11 +187,19 @@ def _cases() -> tuple[Case, ...]:
         Case(Upsample((3, 1)), (image,)),
         Case(Upsample((2, 3), 2), (TensorType((1, 1, 2), CodeType.binary()),)),
         Case(Upsample((1, 2), 2), (each,)),
+        *(Case(Upsample((2, 2), 4, m), (image,)) for m in (2, 6)),
+        *(Case(Upsample((1, 4), 2, m), (each,)) for m in (2, 4, 8)),
+        Case(Upsample((3, 1), 4, 3), (image,)),
     )
 
 
 CASES = _cases()
 REJECTS = (
+    Reject(
+        Upsample((2, 4), pixels=3),
+        (TensorType((2, 3, 1), CodeType(0, 1)),),
+        "pixels is 3, expected one of [1, 2, 4, 12]",
+    ),
     Reject(
         Upsample((1, 1)),
         (TensorType((2, 2, 1), CodeType(0, 1)),),

@@ -284,12 +284,13 @@ def test_slices():
     [
         ("ArgMax", {"axis": 2}, "expected the axis of channels, 1, got axis 2"),
         ("ArgMax", {"axis": 1, "select_last_index": 1}, "expected select_last_index 0, got 1"),
-        ("TopK", {"axis": 1}, "expected the largest, k = 1, got k = 2"),
+        ("TopK", {"axis": 1}, "expected k of at most 3, the numbers, got 9"),
+        ("TopK", {"axis": 1, "largest": 0}, "expected largest 1, got 0"),
     ],
 )
 def test_largest(op_type, options, text):
     b = Builder(("N", *IMAGE))
-    inputs = [b.quant("x")] + ([ints(b, [2])] if op_type == "TopK" else [])
+    inputs = [b.quant("x")] + ([ints(b, [9])] if op_type == "TopK" else [])
     y = b.node(op_type, *inputs, **options)
     if op_type == "TopK":
         y = "indices"

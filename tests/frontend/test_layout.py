@@ -234,20 +234,29 @@ def test_resize(rng, how):
     assert kinds(graph)[-1] == "upsample"
 
 
-@pytest.mark.parametrize("op_type", ["ArgMax", "TopK"])
-def test_largest(rng, op_type):
+@pytest.mark.parametrize(("op_type", "k"), [("ArgMax", 1), ("TopK", 1), ("TopK", 3)])
+def test_largest(rng, op_type, k):
     b = Builder(("N", *IMAGE))
     y = b.node("Flatten", b.quant(convolved(b, rng, b.quant("x"))))
     y = b.node("Add", dense(b, rng, y, 40, 5), b.constant(rng.integers(-9, 10, 5) / 8))
     if op_type == "ArgMax":
         y = b.node("ArgMax", y, axis=1)
     else:
-        b.node("TopK", y, ints(b, [1]))
+        b.node("TopK", y, ints(b, [k]))
         y = "indices"
         b.nodes[-1].output.append(y)
     model = b.model(y, TensorProto.INT64)
     graph = assert_equal_everywhere(model, grid_frames(rng, IMAGE))
-    assert kinds(graph)[-1] == "argmax"
+    assert kinds(graph)[-1] == ("argmax" if k == 1 else "top_k")
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_top_of_each_pixel(rng, k):
+    """Of images too, where the indices of a pixel stream together."""
+    b = Builder(("N", *IMAGE))
+    b.node("TopK", convolved(b, rng, b.quant("x"), outputs=4), ints(b, [k]), axis=1)
+    b.nodes[-1].output.append("indices")
+    assert_equal_everywhere(b.model("indices", TensorProto.INT64), grid_frames(rng, IMAGE))
 
 
 def test_largest_of_each_pixel(rng):

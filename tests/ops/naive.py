@@ -19,6 +19,7 @@ from hwgen.ops.matvec import MatVec
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
+from hwgen.ops.top_k import TopK
 from hwgen.ops.window_max import WindowMax
 from tests.ops.naive_images import naive_images
 
@@ -86,6 +87,13 @@ def naive_vector(op: Op, x: list[int]) -> list[int]:
             return [max(x[c::channels]) for c in range(channels)]
         case ArgMax():
             return [x.index(max(x))]
+        case TopK():
+            left, places = list(x), []
+            for _ in range(op.k):
+                best = max(v for v in left if v is not None)
+                places.append(left.index(best))
+                left[places[-1]] = None
+            return places
         case ConvertLanes() | Fifo():
             return x
     raise AssertionError(f"no naive model of {op.name}")
