@@ -20,9 +20,6 @@ from hwgen.ir import FAR, Cycles, Graph, Schedule
 from hwgen.mapping.layers import Layer, group_layers
 from hwgen.ops.convert_lanes import ConvertLanes
 
-_MOST_FRAMES = 64  # a transient longer than that has not been seen
-
-
 Edge = tuple[str, str, int]  # value, reading layer, which of its inputs
 
 
@@ -164,10 +161,20 @@ class Timeline:
 
 
 def steady_timeline(graph: Graph) -> Timeline:
-    """Return a timeline long enough to end in the steady state."""
+    """Return a timeline long enough to end in the steady state.
+
+    There always is one, after at most as many frames as the longest path has layers. Let times of
+    frame f be counted from f intervals on, b_f[i] be when what step i takes has come, M_f the
+    largest b_f[i] - i, and a layer have L steps, which are no more than the interval T. The frame
+    before leaves the layer at r_f, where r_f+1 = max(r_f, M_f) + L - T, and step j happens at
+    j + max(r_f, b_f[i] - i over i <= j). The first frame finds the layer free, so by induction no
+    time falls from one frame to the next, and r_f <= M_f + L - T. Where the layer's inputs repeat
+    from frame F on, M_f = M does, and r_f = M + L - T from frame F + 1 on: the layer repeats one
+    frame later. Two frames that are alike in every layer are followed by a third.
+    """
     frames = 3
     timeline = Timeline(graph, frames)
-    while not timeline.is_steady and frames < _MOST_FRAMES:
+    while not timeline.is_steady:
         frames *= 2
         timeline = Timeline(graph, frames)
     return timeline

@@ -1,4 +1,7 @@
-"""Many networks in one Verilator build: codes, latency of a lone frame, interval of many."""
+"""Many networks in one Verilator build: codes, latency of a lone frame, interval of many.
+
+Profiles of a run: a lone frame; full rate; random idles and stalls; those at first, then full rate.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,18 @@ HARNESS = r"""
 #include "Vbench.h"
 #include <cstdio>
 // A run of one unit: print each cycle in which its first beat enters or a beat leaves.
+static const long DISTURBED[] = {CYCLES};
 int main() {
   VerilatedContext context;
   Vbench bench(&context);
   for (int unit = 0; unit < UNITS; ++unit)
-    for (int profile = 0; profile < 3; ++profile) {
+    for (int profile = 0; profile < 4; ++profile) {
       bench.select = unit; bench.limited = profile == 0;
-      bench.idle = bench.stall = profile == 2;
       bool entered = false;
       long moved = 0;
       for (long cycle = 0; cycle - moved < PATIENCE && (cycle < 9 || !bench.done); ++cycle) {
         bench.rst = cycle < 2;
+        bench.idle = bench.stall = profile == 2 || (profile == 3 && cycle < DISTURBED[unit]);
         bench.clk = 0; bench.eval();
         if (cycle >= 2 && (bench.given || (bench.taken && !entered))) {
           printf("%d %d %d %ld\n", unit, profile, int(bench.given), cycle);
@@ -52,6 +56,7 @@ class Measured:
 
     latency: int
     intervals: list[int]
+    intervals_after_stalls: list[int]
     equal: bool
     equal_under_stalls: bool
 
@@ -65,11 +70,18 @@ def probe(graph: Graph, codes: np.ndarray) -> SelfCheck:
 
 
 def measure(
-    graphs: list[Graph], frames: list[np.ndarray], patience: int, folder: Path
+    graphs: list[Graph],
+    frames: list[np.ndarray],
+    patience: int,
+    folder: Path,
+    disturbed: list[int],
 ) -> list[Measured]:
-    """Simulate every graph on its frames until nothing moves for `patience` cycles."""
+    """Simulate every graph on its frames until nothing moves for `patience` cycles.
+
+    `disturbed` says for how many cycles the last profile idles and stalls at random.
+    """
     units = [probe(graph, codes) for graph, codes in zip(graphs, frames, strict=True)]
-    _compile(units, patience, folder)
+    _compile(units, patience, folder, disturbed)
     lines = subprocess.run(
         [folder / "obj_dir" / "Vbench"], check=True, capture_output=True, text=True
     ).stdout.splitlines()
@@ -83,17 +95,19 @@ def measure(
 def _measured(rows: np.ndarray, per_frame: int) -> Measured:
     entered, given, verdict = (rows[rows[:, 2] == kind] for kind in (0, 1, 2))
     alone = given[given[:, 1] == 0][:, 3]
-    many = given[given[:, 1] == 1][:, 3]
-    ends = many[per_frame - 1 :: per_frame]
+    many, recovered = (
+        given[given[:, 1] == profile][:, 3][per_frame - 1 :: per_frame] for profile in (1, 3)
+    )
     return Measured(
         latency=int(alone[per_frame - 1] - entered[0, 3]) if len(alone) >= per_frame else -1,
-        intervals=np.diff(ends).tolist(),
+        intervals=np.diff(many).tolist(),
+        intervals_after_stalls=np.diff(recovered).tolist(),
         equal=bool(verdict[1, 3]),
-        equal_under_stalls=bool(verdict[2, 3]),
+        equal_under_stalls=bool(verdict[2, 3] and verdict[3, 3]),
     )
 
 
-def _compile(units: list[SelfCheck], patience: int, folder: Path) -> None:
+def _compile(units: list[SelfCheck], patience: int, folder: Path, disturbed: list[int]) -> None:
     m = Module()
     controls = {name: Signal(name=name) for name in ("idle", "stall", "limited")}
     watched = {name: Signal(name=name) for name in ("taken", "given", "done", "wrong")}
@@ -110,6 +124,7 @@ def _compile(units: list[SelfCheck], patience: int, folder: Path) -> None:
     modules = verilog_modules(text, lambda path: "_".join(path))
     (folder / "bench.v").write_text("\n".join(module.text for module in modules))
     harness = HARNESS.replace("UNITS", str(len(units))).replace("PATIENCE", str(patience))
+    harness = harness.replace("CYCLES", ", ".join(map(str, disturbed)))
     (folder / "main.cpp").write_text(harness)
     # The C++ compiler takes longer than the simulation, whatever it optimises.
     flags = "--cc --exe --build -j 2 -Wno-fatal -Wno-lint -MAKEFLAGS OPT_FAST=-O0".split()

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwgen.ir import Graph, verify
+from hwgen.ir import Graph, Input, Node, TensorType, verify
+from hwgen.mapping.layers import group_layers
 from hwgen.mapping.streams import connect_lanes, insert_fifos
-from hwgen.mapping.timing import interval_cycles, latency_cycles
+from hwgen.mapping.timing import Timeline, interval_cycles, latency_cycles, steady_timeline
+from hwgen.numeric import CodeType
 from hwgen.ops.fifo import Fifo
+from hwgen.ops.pad import Pad
 from tests.mapping.cycle_probe import measure
 from tests.mapping.networks import random_network, residual_network
 
@@ -37,12 +40,17 @@ NETWORKS = {
 
 @pytest.mark.sim
 def test_prediction_equals_simulation(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Codes, latency of a lone frame, interval at full rate; codes again under random stalls."""
+    """Codes, latency of a lone frame, interval at full rate; codes again under random stalls.
+
+    After stalls, with every FIFO as full as they left it, the rate is the full one again.
+    """
     graphs = [mapped(graph) for graph in NETWORKS.values()]
     frames = [frames_for(graph, FRAMES) for graph in graphs]
     folder = tmp_path_factory.mktemp("networks")
     patience = 2 * max(map(latency_cycles, graphs))
-    found = dict(zip(NETWORKS, measure(graphs, frames, patience, folder), strict=True))
+    disturbed = [2 * interval_cycles(graph) for graph in graphs]
+    measured = measure(graphs, frames, patience, folder, disturbed)
+    found = dict(zip(NETWORKS, measured, strict=True))
     assert [name for name, m in found.items() if not m.equal] == []
     assert [name for name, m in found.items() if not m.equal_under_stalls] == []
     predicted = {n: latency_cycles(g) for n, g in zip(NETWORKS, graphs, strict=True)}
@@ -50,6 +58,28 @@ def test_prediction_equals_simulation(tmp_path_factory: pytest.TempPathFactory) 
     # The first frames fill the FIFOs.
     steady = {n: [interval_cycles(g)] * (FRAMES - 3) for n, g in zip(NETWORKS, graphs, strict=True)}
     assert {name: m.intervals[2:] for name, m in found.items()} == steady
+    last = {name: each[-2:] for name, each in steady.items()}
+    assert {name: m.intervals_after_stalls[-2:] for name, m in found.items()} == last
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steady_after_as_many_frames_as_layers(name: str) -> None:
+    """As `steady_timeline` proves; one frame more shows that two are alike."""
+    graph = mapped(NETWORKS[name])
+    assert Timeline(graph, len(group_layers(graph)) + 2).is_steady
+    assert steady_timeline(graph).is_steady
+
+
+def test_steady_behind_a_hundred_layers() -> None:
+    """Each layer slower than the one before: every one of them adds to the transient."""
+    nodes, name = [], "x"
+    for k in range(100):
+        nodes.append(Node(f"pad{k}", Pad((0, 0, 0, 1)), (name,)))
+        name = nodes[-1].name
+    image = Input("x", TensorType((1, 3, 1), CodeType(0, 1)))
+    graph = Graph("pads", (image,), tuple(nodes), (name,))
+    assert interval_cycles(graph) == 103
+    assert steady_timeline(graph).is_steady
 
 
 def test_fifos_appear_where_rhythms_differ() -> None:
