@@ -4,8 +4,8 @@
     python benchmarks/training_step.py --peers             # beside those peers that are installed
     python benchmarks/training_step.py --steps 50 --memory --json training_step.json
 
-The peers: `pip install brevitas==0.13.4` and `pip install HGQ2==0.2.0` (60 MB; it runs on Keras
-with the PyTorch backend here). A step is forward, backward and SGD on one thread. Two networks: an
+The peers: `pip install -e '.[peers]'`, Brevitas and HGQ2 (it runs on Keras with the PyTorch backend
+here). A step is forward, backward and SGD on one thread. Two networks: an
 MLP 784-256-256-10 with batch 256, and a small CNN on 32x32 images with batch 64. All weights,
 constants and activations are 8 bits with learned binary points (HGQ2 learns widths as well, that is
 what it is for); the input's format is given, as that of an image is. Steps of all contestants take

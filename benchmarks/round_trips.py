@@ -1,0 +1,165 @@
+"""Models on their way between tools: hwgen's into others, Brevitas' all the way to Verilog.
+
+    pip install -e '.[all,peers]'
+    python benchmarks/round_trips.py [--frames 100] [--json]
+
+1. Every shipped model is loaded by qonnx, which executes it, and by hls4ml's ONNX front end, after
+   the clean-up its manual asks for. What hls4ml refuses is printed with its own words.
+2. A Brevitas network is trained on scikit-learn's digits, exported by Brevitas, built by hwgen and
+   simulated in Verilator. The codes must equal the integer reference's, all of them; how often the
+   class differs from Brevitas' own in PyTorch is printed.
+A tool that is not installed is an error. Convolutional models take qonnx minutes to convert.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
+from qonnx.transformation.gemm_to_matmul import GemmToMatMul
+from qonnx.util.cleanup import cleanup_model
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from hwgen.commands.run import run_build
+from hwgen.pipeline import BuildOptions, build_directory
+
+SEED, EPOCHS = 0, 30
+MODELS = sorted((Path(__file__).parents[1] / "examples" / "models").glob("*.onnx"))
+
+
+def into_qonnx(path: Path) -> str:
+    """Execute the model once in qonnx."""
+    model = ModelWrapper(str(path))
+    name = model.graph.input[0].name
+    shape = [size or 1 for size in model.get_tensor_shape(name)]
+    model.set_tensor_shape(name, shape)  # qonnx reads a free batch as zero frames
+    execute_onnx(model, {name: np.zeros(shape, dtype=np.float32)})
+    return "executed"
+
+
+def into_hls4ml(path: Path, folder: Path) -> str:
+    """Convert the model to hls4ml's graph; its front end wants MatMul and channels last."""
+    from hls4ml.converters import convert_from_onnx_model
+    from hls4ml.utils.config import config_from_onnx_model
+
+    model = cleanup_model(ModelWrapper(onnx.load(path))).transform(GemmToMatMul())
+    if len(model.get_tensor_shape(model.graph.input[0].name)) > 2:
+        model = model.transform(ConvertToChannelsLastAndClean())
+    model = cleanup_model(model).model
+    precision = "fixed<32,16>"  # of what the file leaves open
+    config = config_from_onnx_model(model, "name", "Vivado", default_precision=precision)
+    found = convert_from_onnx_model(
+        model, output_dir=str(folder), io_type="io_parallel", backend="Vivado", hls_config=config
+    )
+    return f"{len(list(found.get_layers()))} layers"
+
+
+def attempt(what: str, path: Path, folder: Path) -> str:
+    """Return what came of it; a refusal of the other tool in its own words."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return into_qonnx(path) if what == "qonnx" else into_hls4ml(path, folder)
+    # Whatever another tool raises is its answer; the table shows it.
+    except Exception as error:  # noqa: BLE001
+        return f"refused: {type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def brevitas_network() -> nn.Sequential:
+    """Return 64-48-10 with 4-bit weights and activations, scales of powers of two."""
+    from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU
+    from brevitas.quant import (
+        Int8ActPerTensorFixedPoint,
+        Int8WeightPerTensorFixedPoint,
+        Uint8ActPerTensorFixedPoint,
+    )
+
+    weights = {"weight_quant": Int8WeightPerTensorFixedPoint, "weight_bit_width": 4}
+    return nn.Sequential(
+        QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, bit_width=6),
+        QuantLinear(64, 48, bias=False, **weights),
+        nn.BatchNorm1d(48),
+        QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=4),
+        QuantLinear(48, 10, bias=False, **weights),
+    )
+
+
+def trained_brevitas() -> tuple[nn.Sequential, Tensor, Tensor]:
+    """Return the trained network, held-out images and their classes."""
+    torch.manual_seed(SEED)
+    digits = load_digits()
+    order = np.random.default_rng(SEED).permutation(len(digits.data))
+    images = torch.tensor(digits.data[order] / 16, dtype=torch.float32)
+    classes = torch.tensor(digits.target[order])
+    held_out = len(images) // 5
+    network = brevitas_network()
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(images) - held_out).split(64):
+            batch = batch + held_out
+            loss = nn.functional.cross_entropy(network(images[batch]), classes[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network.eval(), images[:held_out], classes[:held_out]
+
+
+def from_brevitas(folder: Path, frames: int) -> dict[str, object]:
+    """Train, export, build, simulate, compare."""
+    from brevitas.export import export_qonnx
+
+    network, images, classes = trained_brevitas()
+    images, classes = images[:frames], classes[:frames]
+    path, out = folder / "brevitas.onnx", folder / "built"
+    export_qonnx(network, args=images[:1], export_path=str(path))
+    manifest = build_directory(path, out, BuildOptions(board="ultra96", target_fps=1e6))
+    np.save(folder / "in.npy", images.numpy())
+    summary = run_build(out, folder / "in.npy", folder / "out.npy", "rtl", check=True)
+    given = np.load(folder / "out.npy")
+    with torch.no_grad():
+        own = np.asarray(network(images))
+    return {
+        "frames": len(images),
+        **summary["check"],
+        "interval_cycles": manifest["interval_cycles"],
+        "accuracy": float((given.argmax(1) == classes.numpy()).mean()),
+        "outputs_other_than_brevitas": int((given != own).sum()),
+        "classes_other_than_brevitas": int((given.argmax(1) != own.argmax(1)).sum()),
+    }
+
+
+def main() -> None:
+    """Run both and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=359, help="held-out digits to simulate")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    say = (lambda *words: None) if arguments.json else print
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        brevitas = from_brevitas(folder, arguments.frames)
+        say("Brevitas to Verilog:", brevitas)
+        tables = {}
+        for path in MODELS:
+            answers = {tool: attempt(tool, path, folder) for tool in ("qonnx", "hls4ml")}
+            tables[path.stem] = answers
+            said = (f"{tool}: {answer}" for tool, answer in answers.items())
+            say(path.stem, *said, sep=" | ", flush=True)
+    if arguments.json:
+        print(json.dumps({"models": tables, "brevitas": brevitas}))
+
+
+if __name__ == "__main__":
+    main()
