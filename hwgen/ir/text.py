@@ -11,15 +11,16 @@
     -2 1
 
 (one line a value; shown broken). Small arrays stand in the line. Types are there to be read and
-checked: parsing infers them again and compares.
+checked: parsing infers them again and compares. A record that is its field's default, such as the
+device an operator is made for before there is one, is left out.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import get_type_hints
+from dataclasses import Field, fields, is_dataclass
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -70,7 +71,8 @@ def _output_line(graph: Graph) -> str:
 def _node_line(node: Node, kind: TensorType, arrays: Arrays) -> str:
     reads = ", ".join(f"%{name}" for name in node.inputs)
     scale = node.scale[0] if len(node.scale) == 1 else node.scale
-    keys = [(f.name, getattr(node.op, f.name)) for f in fields(node.op)]
+    values = [(f, getattr(node.op, f.name)) for f in fields(node.op)]
+    keys = [(f.name, v) for f, v in values if not (_may_be_left_out(f) and v == f.default)]
     return _line(node.name, kind, scale, f"{node.op.name}({reads})", keys, node.source, arrays)
 
 
@@ -87,6 +89,11 @@ def _line(
     origin = f"  # from {json.dumps(source)}" if source else ""
     factor = write_value(scale, f"{name}.scale", arrays)
     return f"%{name} : {kind} scale {factor} = {' '.join((what, *words))}{origin}"
+
+
+def _may_be_left_out(field: Field) -> bool:
+    """Whether a field has a record for its default."""
+    return is_dataclass(field.default)
 
 
 def _rows(array: np.ndarray) -> Iterator[str]:
@@ -201,7 +208,9 @@ class _Parser:
         reads = () if reader.peek() == ")" else tuple(reader.separated(reader.reference))
         reader.expect(")")
         cls = self.operators[kind]
-        op = cls(**reader.keys({f.name: hint for f, hint in _hints(cls)}))
+        hints = _hints(cls)
+        needed = {f.name: hint for f, hint in hints if not _may_be_left_out(f)}
+        op = cls(**reader.keys(needed, {f.name: hint for f, hint in hints}))
         inferred = op.infer(*(self._known(name) for name in reads))
         stated = TensorType(shape, codes)
         if (inferred.shape, inferred.codes) != (stated.shape, stated.codes):
@@ -222,6 +231,6 @@ class _Parser:
         self.inputs.append(Input(name=name, type=kind, scale=scale[0], source=source, **keys))
 
 
-def _hints(cls: type) -> list[tuple]:
+def _hints(cls: type) -> list[tuple[Field, Any]]:
     hints = get_type_hints(cls)
     return [(field, hints[field.name]) for field in fields(cls)]

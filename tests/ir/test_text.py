@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwgen.adders import AdderTarget
 from hwgen.errors import IRError
 from hwgen.ir import Graph, Input, Layout, Node, TensorType
 from hwgen.ir.text import parse_graph, print_graph
@@ -22,8 +23,7 @@ TEXT = """graph tiny
 
 %x : [2] -8..7 scale 0x1p-3 = input rounding=RND_CONV zero_point=0 prepare=()
 %fc1 : [2] -75..75 scale 0x1p-7 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac \
-pixels=1 target=AdderTarget(effort=0x0p+0, three_operands=false, \
-multiplier=MultiplierShape(name="DSP48E2", wide=27, narrow=18))  # from "fc1/MatMul"
+pixels=1  # from "fc1/MatMul"
 output %fc1
 """
 
@@ -83,6 +83,16 @@ def test_layouts_of_images():
     node = Node("y", Reshape((24,)), ("x",))
     graph = Graph("g", (source,), (node,), ("y",), Layout((24,), (24,), (0,)))
     assert "layout=Layout(model=(4, 2, 3), split=(4, 6), axes=(1, 0))" in round_trip(graph)
+
+
+def test_a_device_is_written_where_there_is_one():
+    source = Input("x", TensorType((2,), CodeType(-8, 7)))
+    nodes = (
+        Node("y", MatVec(np.eye(2, dtype=np.int64), target=AdderTarget(2.5)), ("x",)),
+        Node("z", MatVec(np.eye(2, dtype=np.int64)), ("y",)),
+    )
+    text = round_trip(Graph("g", (source,), nodes, ("z",)))
+    assert text.count("target=") == text.count("target=AdderTarget(effort=0x1.4p+1, ") == 1
 
 
 @given(
