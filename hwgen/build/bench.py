@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from hwgen import __version__
 from hwgen.accelerator.top import OWN_NAMES
 from hwgen.build.emit import EmittedDesign
 from hwgen.ir import Graph, TensorType
+from hwgen.mapping.layer_cycles import layer_cycles
 from hwgen.mapping.layers import group_layers
 from hwgen.mapping.timing import interval_cycles, latency_cycles
 from hwgen.resources import data_folder
@@ -28,8 +32,9 @@ from hwgen.rtl.names import free_name
 from hwgen.verify import packing
 from hwgen.verify.mismatch import INPUT_LAYER, beat_format
 
-_COPIED = ("Makefile", "run.py", "harness.py")
+_COPIED = ("Makefile", "run.py", "harness.py", "layer_monitor.v")
 _STREAM_PARTS = ("valid", "ready", "payload")
+_NOTED = ("first", "ends")  # by a monitor
 # Every test of rtl_templates/tb/test_accelerator.py: one that did not run is a failure.
 TESTS = (
     "frames_unhindered",
@@ -37,6 +42,7 @@ TESTS = (
     "frames_with_backpressure",
     "frames_with_idles_and_backpressure",
     "full_rate",
+    "layer_cycles",
     "identity",
     "counters",
     "early_tlast",
@@ -66,6 +72,7 @@ def write_bench(out: Path, graph: Graph, design: EmittedDesign, model_sha256: st
     shutil.copyfile(Path(packing.__file__), folder / "packing.py")
     (folder / "visible.vlt").write_text(_visible(design.top), encoding="utf-8")
     bench = bench_description(graph, design, model_sha256)
+    (folder / "monitors.sv").write_text(_monitors(bench), encoding="utf-8")
     (folder / "bench.json").write_text(json.dumps(bench, indent=1) + "\n", encoding="utf-8")
 
 
@@ -78,6 +85,7 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
     return {
         "top": design.top,
         "sources": [f"../rtl/{path.name}" for path in design.files if path.suffix == ".v"],
+        "monitors": ["layer_monitor.v", "monitors.sv"],
         "input": _port(graph.inputs[0].type, graph.nodes[0].op.lanes[0]),
         "output": _port(out, graph.nodes[-1].op.lanes[1]),
         "interval_cycles": interval_cycles(graph),
@@ -87,12 +95,21 @@ def bench_description(graph: Graph, design: EmittedDesign, model_sha256: str) ->
         "register_values": values,
         "control_soft_reset": CONTROL_SOFT_RESET,
         "status_tlast_error": STATUS_TLAST_ERROR,
-        "probes": [
-            {"layer": INPUT_LAYER, "instance": "stream_input"},
-            *({"layer": layer, "instance": name} for layer, name in layer_instances(graph).items()),
-        ],
+        "probes": _probes(graph),
         "tests": list(bench_tests(graph)),
     }
+
+
+def _probes(graph: Graph) -> list[dict[str, object]]:
+    """Return the streams that the bench watches, with the cycles in which their frames may end."""
+    instances = layer_instances(graph)
+    source = {"layer": INPUT_LAYER, "instance": "stream_input"}
+    beats = graph.inputs[0].type.size // graph.nodes[0].op.lanes[0]
+    layers = (
+        {"layer": name, "instance": instances[name], **asdict(cycles)}
+        for name, cycles in layer_cycles(graph).items()
+    )
+    return [{**source, "beats": beats}, *layers]
 
 
 def rate_frames(graph: Graph) -> int:
@@ -123,10 +140,23 @@ def _port(kind: TensorType, lanes: int) -> dict[str, object]:
     return {"shape": list(kind.shape), "beats": kind.size // lanes, "format": vars(form)}
 
 
+def _monitors(bench: Mapping[str, Any]) -> str:
+    """Return the text that binds a monitor to each probe; no module of a model has a capital."""
+    frames = len(bench["probes"][-1]["earliest"])
+    lines = [
+        f"bind {bench['top']} LayerMonitor #(.BEATS({probe['beats']}), .FRAMES({frames})) "
+        f"Monitor{k} (.clk(aclk), .rst(!aresetn), "
+        f".valid({probe['instance']}.o_valid), .ready({probe['instance']}.o_ready));"
+        for k, probe in enumerate(bench["probes"])
+    ]
+    return "\n".join(["// A monitor on the stream that leaves each layer.", *lines]) + "\n"
+
+
 def _visible(top: str) -> str:
     return (
         "// What the bench may look at: the design's ports, and the stream that leaves each unit.\n"
         "`verilator_config\n"
         f'public_flat_rw -module "{top}" -var "*"\n'
         + "".join(f'public_flat_rw -module "*" -var "o_{part}"\n' for part in _STREAM_PARTS)
+        + "".join(f'public_flat_rw -module "LayerMonitor*" -var "{name}"\n' for name in _NOTED)
     )

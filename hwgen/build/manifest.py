@@ -11,6 +11,7 @@ from hwgen import __version__
 from hwgen.board import Board
 from hwgen.cost import Resources
 from hwgen.ir import Graph, Node
+from hwgen.mapping.layer_cycles import layer_cycles
 from hwgen.mapping.layers import Layer, group_layers
 from hwgen.mapping.menus import folding_of
 from hwgen.mapping.timing import interval_cycles, latency_cycles
@@ -25,6 +26,7 @@ def manifest_of(
     """Return the manifest of a mapped `graph`; numbers are predictions until measured."""
     layers = group_layers(graph)
     interval = interval_cycles(graph)
+    ends = {name: cycles.earliest[0] for name, cycles in layer_cycles(graph).items()}
     source, out = graph.inputs[0], graph.types[graph.outputs[0]]
     return {
         "hwgen_version": __version__,
@@ -55,7 +57,11 @@ def manifest_of(
             "budget": _counts(board.resources),
             "predicted": _counts(sum((_predict(graph, la) for la in layers), BOUNDARY)),
         },
-        "layers": [_layer(graph, layer) for layer in layers if not layer.is_plumbing],
+        "layers": [
+            _layer(graph, layer) | {"latency_cycles": ends[layer.name]}
+            for layer in layers
+            if not layer.is_plumbing
+        ],
         "streams": [_stream(graph, layer.nodes[0]) for layer in layers if layer.is_plumbing],
     }
 

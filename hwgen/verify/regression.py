@@ -41,6 +41,7 @@ class VerifyResult:
     measured_interval_cycles, measured_latency_cycles : None when a fault kept them unmeasured
     first_mismatch : where the first wrong code came from
     failures : one line for each thing that is wrong; empty means equal
+    layers : measured latency_cycles of a lone frame and interval_cycles of each layer
     float_differences : frames whose codes differ from the float execution of the model
     compiled : whether Verilator ran, False when the compiled model was used again
     junit, waves : files written on request
@@ -54,6 +55,7 @@ class VerifyResult:
     measured_latency_cycles: int | None
     first_mismatch: Mismatch | None
     failures: tuple[str, ...]
+    layers: Mapping[str, Mapping[str, int]]
     float_differences: int
     compiled: bool
     junit: Path | None = None
@@ -237,6 +239,7 @@ def _result(
         measured_latency_cycles=cast("int | None", measured.get("latency_cycles")),
         first_mismatch=culprit,
         failures=tuple(failures),
+        layers=cast(Mapping[str, Mapping[str, int]], measured.get("layers", {})),
         float_differences=reference.float_differences,
         compiled=run.compiled,
         junit=junit,
@@ -253,6 +256,7 @@ def manifest_entry(result: VerifyResult) -> dict[str, object]:
         "seed": result.seed,
         "measured_interval_cycles": result.measured_interval_cycles,
         "measured_latency_cycles": result.measured_latency_cycles,
+        "layers": dict(result.layers),
         "float_differences": result.float_differences,
         "passed": result.passed,
     }

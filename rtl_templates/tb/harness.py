@@ -223,6 +223,28 @@ class Bench:
                 "got": got,
             }
 
+    def check_layers(self):
+        """Hold the end of every frame at every layer against its schedule; note what they were."""
+        begin = int(self.dut.Monitor0.first.value)
+        MEASURED["layers"] = {}
+        for number, probe in list(enumerate(BENCH["probes"]))[1:]:
+            noted = getattr(self.dut, f"Monitor{number}").ends
+            spans = list(zip(probe["earliest"], probe["latest"], strict=True))
+            ends = [int(noted[k].value) - begin for k in range(len(spans))]
+            interval = ends[-1] - ends[-2]
+            name = probe["layer"]
+            MEASURED["layers"][name] = {"latency_cycles": ends[0], "interval_cycles": interval}
+            if interval != BENCH["interval_cycles"]:
+                self.fault(
+                    f"{name}: a frame after {interval} cycles, {BENCH['interval_cycles']} promised"
+                )
+            for frame, (end, (earliest, latest)) in enumerate(zip(ends, spans, strict=True)):
+                if not earliest <= end <= latest:
+                    self.fault(
+                        f"{name}: frame {frame} ended in cycle {end}, promised for cycle "
+                        f"{earliest}{f' to {latest}' if latest > earliest else ''}"
+                    )
+
     async def expect_silence(self):
         """Nothing but what was sent may come out."""
         await ClockCycles(self.dut.aclk, 20 + 2 * BENCH["latency_cycles"])

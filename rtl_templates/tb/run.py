@@ -78,7 +78,7 @@ def compile_model(runner, bench, folder, results, waves):
     """Compile unless `folder` holds a model of the same fingerprint; return whether it did."""
     from cocotb_tools.runner import VerilatorControlFile
 
-    verilog = [(HERE / name).resolve() for name in bench["sources"]]
+    verilog = [(HERE / name).resolve() for name in [*bench["sources"], *bench["monitors"]]]
     visible = HERE / "visible.vlt"
     now = fingerprint([visible, *verilog], waves)
     stamp = folder / "fingerprint"

@@ -34,6 +34,8 @@ def test_folder(tmp_path, graph):
         "Makefile",
         "bench.json",
         "harness.py",
+        "layer_monitor.v",
+        "monitors.sv",
         "packing.py",
         "run.py",
         f"test_{graph.name}.py",
@@ -62,7 +64,9 @@ def test_same_bytes_every_time(tmp_path):
 def test_instances_that_had_to_be_renamed(tmp_path):
     make_build(tmp_path / "build", binary_graph())
     bench = json.loads((tmp_path / "build" / "tb" / "bench.json").read_text())
-    assert bench["probes"][1] == {"layer": "counters", "instance": "counters_layer"}
+    probe = bench["probes"][1]
+    assert (probe["layer"], probe["instance"]) == ("counters", "counters_layer")
+    assert "valid(counters_layer.o_valid)" in (tmp_path / "build/tb/monitors.sv").read_text()
     top = (tmp_path / "build" / "rtl" / "binary.v").read_text()
     for probe in bench["probes"]:
         assert f" {probe['instance']} (" in top

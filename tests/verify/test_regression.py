@@ -50,6 +50,9 @@ def test_good_design_passes(check, faulty_build, tmp_path):
     manifest = read_manifest(faulty_build)
     assert result.measured_interval_cycles == manifest["interval_cycles"]
     assert result.measured_latency_cycles == manifest["latency_cycles"]
+    assert {c["interval_cycles"] for c in result.layers.values()} == {manifest["interval_cycles"]}
+    assert result.layers["fc2"]["latency_cycles"] == manifest["latency_cycles"]
+    assert manifest["verify"]["layers"] == result.layers
     assert manifest["verify"]["codes_compared"] == result.codes_compared > 4 * FRAMES
     assert manifest["verify"]["frames"] == FRAMES
     assert steps[0] == ("golden codes", 0, 4)
@@ -102,6 +105,7 @@ def test_lost_cycles_break_the_promised_interval(check):
     assert result.mismatches == 0
     assert not result.passed
     assert any("promise" in failure for failure in result.failures)
+    assert any(failure.startswith("layer_cycles: fc") for failure in result.failures)
     assert result.measured_interval_cycles > 16
 
 
