@@ -6,6 +6,7 @@ With constant weights each product is a sum of signed digits, so no multiplier i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from amaranth import Module, Signal, Value
 
@@ -35,7 +36,7 @@ class MultiplyAccumulate(DotKernel):
         """Return an empty string: every integer matrix will do."""
         return ""
 
-    @property
+    @cached_property
     def weight_codes(self) -> CodeType:
         """Interval of the weights."""
         return CodeType.of(self.weights)

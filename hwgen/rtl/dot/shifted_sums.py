@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.cost import Resources
-from hwgen.ir import Codes
+from hwgen.ir import Codes, Same
 from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import signed_digits
 from hwgen.rtl.adder_tree import Term, add, add_tree, extend, register, tree_latency
@@ -91,12 +91,14 @@ def _pick(value: Value, bits: Value, begin: int, width: int) -> Value:
     return choices[0]
 
 
-def place_digits(weights: Codes) -> tuple[tuple[Place, ...], dict[int, Digits]]:
+# Once for all foldings of a matrix.
+@lru_cache(maxsize=64)
+def place_digits(weights: Same[Codes]) -> tuple[tuple[Place, ...], dict[int, Digits]]:
     """Return the places, and the digit of each different weight in each of them.
 
     A weight with fewer digits than others has them where they widen the ranges least.
     """
-    digits = {int(w): signed_digits(int(w)) for w in np.unique(weights)}
+    digits = {int(w): signed_digits(int(w)) for w in np.unique(weights.value)}
     count = max((len(found) for found in digits.values()), default=0) or 1
     ranges: list[tuple[int, int] | None] = [None] * count
     placed: dict[int, Digits] = {}
@@ -145,7 +147,7 @@ class ShiftedSums:
 
     @cached_property
     def _placed(self) -> tuple[tuple[Place, ...], dict[int, Digits]]:
-        return place_digits(self.weights)
+        return place_digits(Same(self.weights))
 
     @property
     def places(self) -> tuple[Place, ...]:
