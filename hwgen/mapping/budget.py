@@ -32,7 +32,7 @@ def cheapest_within(menus: list[list[Choice]], budget: Resources) -> list[Choice
         bounds=Bounds(0, 1),
         constraints=[
             LinearConstraint(one_each, 1, 1),
-            LinearConstraint(_table(flat), -np.inf, _row(budget)),
+            LinearConstraint(_table(flat), -np.inf, resource_row(budget)),
         ],
         options={"mip_rel_gap": 1e-6},
     )
@@ -52,8 +52,9 @@ def undominated(menu: list[Choice]) -> list[Choice]:
 
 
 def _table(choices: list[Choice]) -> npt.NDArray[np.float64]:
-    return np.stack([_row(choice.resources) for choice in choices], axis=1)
+    return np.stack([resource_row(choice.resources) for choice in choices], axis=1)
 
 
-def _row(resources: Resources) -> npt.NDArray[np.float64]:
+def resource_row(resources: Resources) -> npt.NDArray[np.float64]:
+    """Return the counts as a vector."""
     return np.array([getattr(resources, kind) for kind in _KINDS], dtype=np.float64)

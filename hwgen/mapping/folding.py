@@ -3,7 +3,8 @@
 Layers share nothing but the budget. For a given interval each layer's cheapest choice is the
 network's where that fits the board; where it does not, an integer program trades one resource for
 another. The fastest interval that fits is found by bisection over the intervals that exist: what
-fits at one fits at every longer one. Last, neighbours settle on beats (`neighbours.py`).
+fits at one fits at every longer one. Last, all choices that are fast enough are weighed again
+together with the converters that they need between them (`neighbours.py`), which is exact, too.
 """
 
 from __future__ import annotations
