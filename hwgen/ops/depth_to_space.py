@@ -21,7 +21,7 @@ from hwgen.ir import Codes, Op, Schedule, TensorType, expect, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
 from hwgen.ops.lane_choices import MOST_PIXELS, divisors, expect_pixels
-from hwgen.rtl.spatial.replay import DEPTH, Replay, ReplayPlan
+from hwgen.rtl.spatial.replay import DEPTH, Replay, ReplayPlan, grouped, pixel_choices
 from hwgen.rtl.stream.component import StreamComponent
 
 
@@ -38,8 +38,7 @@ class DepthToSpace(Op):
 
     Parameters
     ----------
-    blocks : (rows, columns) of pixels that a pixel becomes
-    order : of the channels
+    blocks : (rows, columns) of pixels that a pixel becomes, their channels in this `order`
     pe : channels of the result a beat, a divisor of C; C where the phases come first
     pixels : of the result a beat, a divisor of the columns of a block, or that many times a
         divisor of W; several only with pe = C
@@ -67,7 +66,7 @@ class DepthToSpace(Op):
         )
         channels, rest = divmod(x.channels, self.phases)
         expect(rest == 0, f"{x.channels} channels, expected a multiple of {self.phases}")
-        expect_pixels(self.pe, self.pixels, channels, self._pixel_choices(x))
+        expect_pixels(self.pe, self.pixels, channels, pixel_choices(self.blocks[1], x.shape[1]))
         expect(
             self.order is DepthOrder.CHANNELS_FIRST or self.pe == channels,
             f"pe is {self.pe} with the phases first, expected {channels}: all channels",
@@ -75,8 +74,8 @@ class DepthToSpace(Op):
         own, each = x.channel_codes, None
         if own is not None:
             kinds = np.arange(x.channels).reshape(self._axes(channels))
-            last = kinds.transpose(self._channel_last).reshape(-1, channels)
-            each = tuple(union(tuple(own[k] for k in column)) for column in last.T.tolist())
+            phases = kinds.transpose(self._channel_last).reshape(-1, channels).T.tolist()
+            each = tuple(union(tuple(own[k] for k in ks)) for ks in phases)
         shape = (x.shape[0] * self.blocks[0], x.shape[1] * self.blocks[1], channels)
         return TensorType(shape, x.codes, each)
 
@@ -88,25 +87,18 @@ class DepthToSpace(Op):
     def _channel_last(self) -> tuple[int, int, int]:
         return (0, 1, 2) if self.order is DepthOrder.PHASES_FIRST else (1, 2, 0)
 
-    def _pixel_choices(self, x: TensorType) -> list[int]:
-        across = self.blocks[1]
-        return divisors(across) + [across * m for m in divisors(x.shape[1])[1:]]
-
     @property
     def grouped(self) -> tuple[int, int, int]:
         """Pixels of the image a beat, columns of each in a beat, beats of columns."""
-        across = self.blocks[1]
-        columns = min(self.pixels, across)
-        return self.pixels // columns, columns, across // columns
+        return grouped(self.pixels, self.blocks[1])
 
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:
         """Return the blocks side by side."""
         (x,) = codes
         frames, height, width, channels = x.shape
-        axes = self._axes(channels // self.phases)
         row, column, channel = (3 + k for k in self._channel_last)
-        spread = x.reshape(frames, height, width, *axes)
+        spread = x.reshape(frames, height, width, *self._axes(channels // self.phases))
         moved = spread.transpose(0, 1, row, 2, column, channel)
         return moved.reshape(frames, height * self.blocks[0], width * self.blocks[1], -1)
 
@@ -127,7 +119,9 @@ class DepthToSpace(Op):
         parts = [(pe, 1) for pe in divisors(channels)]
         if self.order is DepthOrder.PHASES_FIRST:
             parts = parts[-1:]
-        whole = [(channels, m) for m in self._pixel_choices(x)[1:] if m <= MOST_PIXELS]
+        whole = [
+            (channels, m) for m in pixel_choices(self.blocks[1], x.shape[1])[1:] if m <= MOST_PIXELS
+        ]
         return tuple(replace(self, pe=pe, pixels=m) for pe, m in parts + whole)
 
     def plan(self, x: TensorType) -> ReplayPlan:
@@ -148,7 +142,7 @@ class DepthToSpace(Op):
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict the memory, the counters, the choice of a part and the output register."""
-        (x,), (_, _, again) = inputs, self.grouped
+        (x,), again = inputs, self.grouped[2]
         bits = self.lanes[1] * x.codes.width
         counters = sum(size.bit_length() for size in self.infer(x).shape)
         # A LUT6 chooses among four parts.
@@ -167,8 +161,8 @@ class DepthToSpace(Op):
         pixels, columns, _ = self.grouped
         first = again * columns
         lanes = np.arange(pixels * self.phases * channels).reshape(pixels, *self._axes(channels))
-        channel_last = lanes.transpose(0, *(1 + k for k in self._channel_last))
-        return [int(n) for n in channel_last[:, row, first : first + columns].ravel()]
+        last = lanes.transpose(0, *(1 + k for k in self._channel_last))
+        return last[:, row, first : first + columns].ravel().tolist()
 
     def hardware(self, *inputs: TensorType) -> StreamComponent:
         """Return the row memory, its counters and the choice of parts."""
@@ -230,20 +224,21 @@ def _cases() -> tuple[Case, ...]:
 
 
 CASES = _cases()
+SMALL = (TensorType((2, 3, 8), CodeType(0, 1)),)
 REJECTS = (
     Reject(
         DepthToSpace((2, 2), DepthOrder.PHASES_FIRST),
-        (TensorType((2, 3, 8), CodeType(0, 1)),),
+        SMALL,
         "pe is 1 with the phases first, expected 2: all channels",
     ),
     Reject(
         DepthToSpace((2, 3)),
-        (TensorType((2, 3, 8), CodeType(0, 1)),),
+        SMALL,
         "8 channels, expected a multiple of 6",
     ),
     Reject(
         DepthToSpace((1, 1)),
-        (TensorType((2, 3, 8), CodeType(0, 1)),),
+        SMALL,
         "blocks are (1, 1), expected none below and one above 1",
     ),
     Reject(
@@ -251,9 +246,5 @@ REJECTS = (
         (TensorType((8,), CodeType(0, 1)),),
         "shape is [8], expected an image [H, W, C]",
     ),
-    Reject(
-        DepthToSpace((2, 2), pe=2, pixels=3),
-        (TensorType((2, 3, 8), CodeType(0, 1)),),
-        "pixels is 3, expected one of [1, 2, 6]",
-    ),
+    Reject(DepthToSpace((2, 2), pe=2, pixels=3), SMALL, "pixels is 3, expected one of [1, 2, 6]"),
 )

@@ -13,7 +13,7 @@ from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
 from hwgen.ops.lane_choices import MOST_PIXELS, divisors, expect_pixels
-from hwgen.rtl.spatial.replay import DEPTH, Replay, ReplayPlan
+from hwgen.rtl.spatial.replay import DEPTH, Replay, ReplayPlan, grouped, pixel_choices
 from hwgen.rtl.stream.component import StreamComponent
 
 
@@ -43,20 +43,14 @@ class Upsample(Op):
             min(self.factors) >= 1 < max(self.factors),
             f"factors are {self.factors}, expected none below and one above 1",
         )
-        expect_pixels(self.pe, self.pixels, x.channels, self._pixel_choices(x))
+        expect_pixels(self.pe, self.pixels, x.channels, pixel_choices(self.factors[1], x.shape[1]))
         shape = (x.shape[0] * self.factors[0], x.shape[1] * self.factors[1], x.channels)
         return TensorType(shape, x.codes, x.channel_codes)
-
-    def _pixel_choices(self, x: TensorType) -> list[int]:
-        across = self.factors[1]
-        return divisors(across) + [across * m for m in divisors(x.shape[1])[1:]]
 
     @property
     def grouped(self) -> tuple[int, int, int]:
         """Pixels of the image a beat, copies of each in a beat, beats of copies."""
-        across = self.factors[1]
-        copies = min(self.pixels, across)
-        return self.pixels // copies, copies, across // copies
+        return grouped(self.pixels, self.factors[1])
 
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:
@@ -77,7 +71,11 @@ class Upsample(Op):
         """Parts of a pixel; then several pixels."""
         (x,) = inputs
         parts = [(pe, 1) for pe in divisors(x.channels)]
-        whole = [(x.channels, m) for m in self._pixel_choices(x)[1:] if m <= MOST_PIXELS]
+        whole = [
+            (x.channels, m)
+            for m in pixel_choices(self.factors[1], x.shape[1])[1:]
+            if m <= MOST_PIXELS
+        ]
         return tuple(replace(self, pe=pe, pixels=m) for pe, m in parts + whole)
 
     def plan(self, x: TensorType) -> ReplayPlan:

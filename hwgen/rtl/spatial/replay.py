@@ -23,6 +23,18 @@ from hwgen.rtl.stream.component import StreamComponent
 DEPTH = 1  # the output register
 
 
+def pixel_choices(across: int, columns: int) -> list[int]:
+    """Return how many pixels of the result a beat may hold, of `across` that each one becomes."""
+    copies = [n for n in range(1, across + 1) if across % n == 0]
+    return copies + [across * m for m in range(2, columns + 1) if columns % m == 0]
+
+
+def grouped(pixels: int, across: int) -> tuple[int, int, int]:
+    """Return pixels of the image a beat, results of each in a beat, beats of results."""
+    columns = min(pixels, across)
+    return pixels // columns, columns, across // columns
+
+
 @dataclass(frozen=True)
 class ReplayPlan:
     """The steps of a row of the image: one a beat of the result.
