@@ -47,6 +47,7 @@ from hwgen.frontend.quantize import (
 )
 from hwgen.frontend.readable import expect_readable
 from hwgen.frontend.reader import QONNX_DOMAIN, describe
+from hwgen.frontend.rejoin import expect_one_value, without_unread
 from hwgen.frontend.settle import settled
 from hwgen.frontend.shapes import declared_batch, frame_shape, integer_input
 from hwgen.frontend.site import Site
@@ -54,6 +55,7 @@ from hwgen.ir import Codes, Graph, layout_of, verify
 from hwgen.numeric import CodeType
 from hwgen.ops.elementwise import Elementwise
 
+FUNCTION = "float32 steps of the finite function that follows"
 ADVICE = {
     "DynamicQuantizeLinear": "hardware has fixed scales: quantize statically, from sample data",
 }
@@ -258,10 +260,7 @@ class Importer:
         if box is not None:
             return self._boxed(site, box)
         if len(flows) > 1:
-            raise FrontendError(
-                f"expected one input that depends on the model's input, got {len(flows)}; "
-                "only Add, Sub, Sum and Concat join activations"
-            )
+            return [expect_one_value(site, self._network)], FUNCTION
         return self._elementwise(site)
 
     def _computed(
@@ -315,8 +314,7 @@ class Importer:
         if given.zero_point is not None:  # a Cast
             given = as_numbers(site, self._network, given)
         flow = given if given.value is None else self._network.fitted(site, given, steps)
-        words = "float32 steps of the finite function that follows"
-        return [flow.then(steps, site.node.name)], words
+        return [flow.then(steps, site.node.name)], FUNCTION
 
     # outputs --------------------------------------------------------------------------------
 
@@ -353,9 +351,16 @@ class Importer:
         layout = layout_of(flow.order[0], self._network.types[value].shape)
         if self.problems:
             return
+        self._drop_unread(value)
         inputs, nodes = tuple(self._network.inputs), tuple(self._network.nodes)
         self.graph = Graph(self._graph_name, inputs, nodes, (value,), layout)
         verify(self.graph)
+
+    def _drop_unread(self, output: str) -> None:
+        """Leave out functions that became parts of others, and say so in their rows."""
+        for name in without_unread(self._network, output):
+            words = f"finite function {name}"
+            self.rows = [replace(r, becomes=r.becomes.replace(words, FUNCTION)) for r in self.rows]
 
 
 def import_model(model: ModelProto, name: str) -> Importer:

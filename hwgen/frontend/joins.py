@@ -16,6 +16,7 @@ from hwgen.errors import FrontendError
 from hwgen.frontend.flow import Flow, Summands
 from hwgen.frontend.layout import image_of
 from hwgen.frontend.network import Network
+from hwgen.frontend.rejoin import fused_sum
 from hwgen.frontend.settle import JOIN_BITS, settled
 from hwgen.frontend.site import Site
 from hwgen.ir import Scale
@@ -38,6 +39,9 @@ class Term:
 
 def add(site: Site, network: Network) -> Flow:
     """Return the flow behind an Add, Sub or Sum: integer sums on a common scale."""
+    fused = fused_sum(site, network)
+    if fused is not None:
+        return fused
     _expect_flows(site, "a sum")
     first = site.flow
     for flow in site.flows[1:]:
