@@ -352,7 +352,9 @@ class Importer:
         if self.problems:
             return
         self._drop_unread(value)
-        inputs, nodes = tuple(self._network.inputs), tuple(self._network.nodes)
+        notes = self._network.notes
+        nodes = tuple(replace(node, why=notes.get(node.name, "")) for node in self._network.nodes)
+        inputs = tuple(self._network.inputs)
         self.graph = Graph(self._graph_name, inputs, nodes, (value,), layout)
         verify(self.graph)
 
