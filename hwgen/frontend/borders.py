@@ -33,7 +33,7 @@ def pad(site: Site, network: Network) -> Flow:
         raise FrontendError(
             f"expected mode constant, got {site.attributes['mode']!r}; pad with zeros"
         )
-    value, scale = activation(network, site.flow)
+    value, scale = activation(site, network)
     image = image_of(site.flow)
     rank = len(site.shape)
     around = _padding(site, rank)

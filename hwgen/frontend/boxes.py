@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwgen.frontend.borders import pad, resize
+from hwgen.frontend.concatenation import concat
 from hwgen.frontend.constants import MOVES
 from hwgen.frontend.convolution import convolution
 from hwgen.frontend.flow import Flow
 from hwgen.frontend.integers import dequantize
-from hwgen.frontend.joins import add, concat
+from hwgen.frontend.joins import add
 from hwgen.frontend.largest import arg_max, top_k
 from hwgen.frontend.linear import gemm, matmul
 from hwgen.frontend.network import Network

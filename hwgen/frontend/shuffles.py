@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.alignment import even
 from hwgen.frontend.flow import Flow
-from hwgen.frontend.joins import even
 from hwgen.frontend.layout import image_of, image_order
 from hwgen.frontend.network import Network, is_uniform
 from hwgen.frontend.settle import settled, without_pools
