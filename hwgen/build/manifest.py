@@ -103,6 +103,7 @@ def _layer(graph: Graph, layer: Layer) -> dict[str, object]:
         "name": layer.name,
         "op": " + ".join(node.op.name for node in layer.nodes),
         "source": ", ".join(node.source for node in layer.nodes if node.source),
+        "why": "; ".join(dict.fromkeys(node.why for node in layer.nodes if node.why)),
         "kernel": folding.get("kernel", head.op.name),
         "pe": folding.get("pe", head.op.lanes[1]),
         "simd": folding.get("simd", head.op.lanes[0]),

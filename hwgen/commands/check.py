@@ -44,7 +44,11 @@ class CheckReport:
         shown = [{k: v for k, v in row.items() if unsound or k != "problem"} for row in self.nodes]
         show_rows(f"{self.model}: nodes", shown)
         if self.layers:
-            show_rows("as integer operators", self.layers)
+            shown = [{k: v for k, v in row.items() if k != "why"} for row in self.layers]
+            show_rows("as integer operators", shown)
+        for row in self.layers:
+            if row["why"]:
+                console().print(f"{row['name']}: {row['operator']}, {escape(row['why'])}")
         for problem in self.problems:
             console().print(f"[red]problem[/red] {escape(problem)}", highlight=False)
         verdict = f"{len(self.problems)} problems" if self.problems else "can be built"
@@ -84,6 +88,7 @@ def _operators(graph: Graph) -> list[dict[str, Any]]:
             "input": str(graph.input_types(node)[0]),
             "output": str(graph.types[node.name]),
             "from": node.source,
+            "why": node.why,
         }
         for node in graph.nodes
     ]

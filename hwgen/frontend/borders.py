@@ -33,12 +33,13 @@ def pad(site: Site, network: Network) -> Flow:
         raise FrontendError(
             f"expected mode constant, got {site.attributes['mode']!r}; pad with zeros"
         )
-    value, scale = activation(network, site.flow)
-    image = image_of(site.flow)
-    rank = len(site.shape)
-    around = _padding(site, rank)
+    value, scale = activation(site, network)
+    rank, last = len(site.shape), pads_channels_last(site)
+    around = _padding(site, last)
     if not any(around):
         return site.flow
+    first = np.moveaxis(site.flow.order, -1, 1) if last else site.flow.order
+    image = image_of(replace(site.flow, order=first))
     code = _pad_code(site, scale)
     value = network.reshaped(site, value, image)
     if network.types[value].codes.bipolar and abs(code) != 1:
@@ -49,26 +50,39 @@ def pad(site: Site, network: Network) -> Flow:
     top, left, bottom, right = around
     larger = (top + image[0] + bottom, left + image[1] + right, image[2])
     order = image_order(larger, rank)
+    order = np.moveaxis(order, 1, -1) if last else order
     name = network.emit(site, Pad(around, code), [value], (scale,))
     return Flow(name, order, quantized=True, source=site.node.name)
 
 
-def _padding(site: Site, rank: int) -> tuple[int, int, int, int]:
-    pads = site.integers("pads", 1)
+def pads_channels_last(site: Site) -> bool:
+    """Whether a Pad takes axes 1 and 2 of an image for rows and columns, as TensorFlow does."""
+    ends = _ends(site)
+    return len(site.shape) == 4 and any(ends[1]) and any(ends[2]) and not any(ends[3])
+
+
+def _ends(site: Site) -> list[tuple[int, int]]:
+    """Return what a Pad puts in front of and behind each axis."""
+    rank, pads = len(site.shape), site.integers("pads", 1)
     axes = None if site.given(3) is None else site.integers("axes", 3)
     axes = [axis % rank for axis in axes] if axes is not None else list(range(rank))
     if pads is None or len(pads) != 2 * len(axes):
         raise FrontendError(f"expected {2 * len(axes)} pads, got {pads}")
-    ends = {
-        axis: (first, last)
-        for axis, first, last in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True)
-    }
-    if any(any(ends.get(axis, (0, 0))) for axis in (0, 1)):
-        raise FrontendError(f"expected padding of rows and columns only, got pads {pads}")
     if min(pads) < 0:
         raise FrontendError(f"expected pads >= 0, got {pads}; use Slice to crop")
-    rows = ends.get(2, (0, 0)) if rank == 4 else (0, 0)
-    columns = ends.get(rank - 1, (0, 0))
+    given = zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True)
+    ends = {axis: (first, last) for axis, first, last in given}
+    return [ends.get(axis, (0, 0)) for axis in range(rank)]
+
+
+def _padding(site: Site, last: bool) -> tuple[int, int, int, int]:
+    """Return the padding around an image, whose channels are on the last axis or on axis 1."""
+    ends = _ends(site)
+    outside = [ends[0], ends[3 if last else 1]]
+    if any(any(end) for end in outside):
+        raise FrontendError(f"expected padding of rows and columns only, got {ends} of each axis")
+    rows = ends[1 if last else 2] if len(ends) == 4 else (0, 0)
+    columns = ends[2 if last else -1]
     return rows[0], columns[0], rows[1], columns[1]
 
 

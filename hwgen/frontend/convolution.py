@@ -78,7 +78,11 @@ class Kernel:
 
 def convolution(site: Site, network: Network) -> Flow:
     """Return the flow behind a Conv: exact sums, with the bias pending."""
-    flow = convolved(site, network, operands(site, network))
+    return biased(site, convolved(site, network, operands(site, network)))
+
+
+def biased(site: Site, flow: Flow) -> Flow:
+    """Return `flow` with the bias pending that the node may have as third input."""
     bias = site.given(2)
     if bias is None:
         return flow
@@ -104,7 +108,7 @@ def convolved(site: Site, network: Network, given: Operands) -> Flow:
     order = image_order((*windows, len(kernel.codes)), rank)
     value = network.reshaped(site, given.value, image)
     sums = tuple(given.scale * s for s in kernel.scale)
-    value = _product(site, network, value, window, kernel, sums)
+    value = windowed_product(site, network, value, window, kernel, sums)
     return Flow(value, order, source=site.node.name)
 
 
@@ -127,7 +131,7 @@ def _kernel(site: Site, channels: int, codes: Codes, scale: Reals) -> Kernel:
     return Kernel(square.transpose(0, 2, 3, 1), scales, groups)
 
 
-def _product(
+def windowed_product(
     site: Site, network: Network, value: str, window: Window, kernel: Kernel, scale: Scale
 ) -> str:
     """Emit window and product; return the sums."""
@@ -140,7 +144,9 @@ def _product(
         patches = network.reshaped(site, value, (x.size,))
         kernel = kernel.over(image, window)
     elif window.kernel == (1, 1) and any(window.padding):
-        return _product(site, network, *_padded(site, network, value, window), kernel, scale)
+        return windowed_product(
+            site, network, *_padded(site, network, value, window), kernel, scale
+        )
     elif (window.kernel, window.stride) != ((1, 1), (1, 1)):
         code = 1 if x.codes.bipolar else 0
         slider = SlidingWindow(window.kernel, window.stride, window.dilation, window.padding, code)

@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun, RuntimeContextError
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.execute_spatial import ConvTranspose, DepthToSpace
 from hwgen.frontend.expand_qlinear import expanded
 from hwgen.frontend.reader import QONNX_DOMAIN, check, read
 from hwgen.frontend.shapes import declared_batch, frame_shape
@@ -290,5 +291,5 @@ INTEGER_LIMITS = {
 }
 OPERATORS = (
     *(Quant, IntQuant, BipolarQuant, FloatQuant, MultiThreshold, Trunc),
-    *(BatchNormalization, QuantizeLinear, DequantizeLinear),
+    *(BatchNormalization, QuantizeLinear, DequantizeLinear, ConvTranspose, DepthToSpace),
 )

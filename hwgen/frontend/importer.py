@@ -20,17 +20,15 @@ from hwgen.frontend.boxes import (
     BOXES,
     JOINS,
     ONE_FLOW,
-    PRODUCTS,
     QONNX_BOXES,
-    REDUCTIONS,
-    SPATIAL,
     Box,
 )
 from hwgen.frontend.constants import MOVES, Constant
+from hwgen.frontend.entry import expected_entry, same_entry, wanted_entry
 from hwgen.frontend.final_softmax import FINAL
 from hwgen.frontend.flow import Flow
 from hwgen.frontend.integers import Tensor, as_numbers, dequantize_constant, tensor_of
-from hwgen.frontend.layout import channels_last, moved_order
+from hwgen.frontend.layout import moved_order
 from hwgen.frontend.minifloat import float_quantized
 from hwgen.frontend.network import Network
 from hwgen.frontend.nodes import TRANSLATORS
@@ -40,13 +38,12 @@ from hwgen.frontend.quantize import (
     QUANTIZERS,
     InputOrder,
     enter_integers,
-    flat_input,
-    image_input,
     quantize,
     quantize_constant,
 )
 from hwgen.frontend.readable import expect_readable
 from hwgen.frontend.reader import QONNX_DOMAIN, describe
+from hwgen.frontend.rejoin import expect_one_value, without_unread
 from hwgen.frontend.settle import settled
 from hwgen.frontend.shapes import declared_batch, frame_shape, integer_input
 from hwgen.frontend.site import Site
@@ -54,6 +51,7 @@ from hwgen.ir import Codes, Graph, layout_of, verify
 from hwgen.numeric import CodeType
 from hwgen.ops.elementwise import Elementwise
 
+FUNCTION = "float32 steps of the finite function that follows"
 ADVICE = {
     "DynamicQuantizeLinear": "hardware has fixed scales: quantize statically, from sample data",
 }
@@ -138,7 +136,7 @@ class Importer:
                 places = np.arange(math.prod(shape)).reshape(shape)
                 self._tensors[value.name] = Flow(None, places, source=value.name)
                 self._batch = declared_batch(value)
-                self.entry = self.entry or self._expected_entry(places)
+                self.entry = self.entry or expected_entry(places, self.model)
                 codes = integer_input(value)
                 if codes is not None and len(free) == 1:
                     self._tensors[value.name] = self._integers(
@@ -154,33 +152,14 @@ class Importer:
         self._streams_like_input.add(flow.value)
         return flow
 
-    def _expected_entry(self, places: Codes) -> InputOrder:
-        """Return how frames stream if they are what ONNX thinks they are."""
-        if places.ndim not in (3, 4):
-            return flat_input(places.shape)
-        image = image_input(places.shape, channels_last(places))
-        kinds = {node.op_type for node in self.model.graph.node}
-        vectors = kinds & (PRODUCTS | {"Gemm"}) and not kinds & (SPATIAL | REDUCTIONS)
-        # Images of one channel stream as they are, and so do sequences as far as is known.
-        same = places.ndim == 3 or places.shape[1] == 1
-        return flat_input(places.shape) if vectors and same else image
-
     def _look_at_input(self, site: Site) -> None:
         """Let the first image that is made of the input alone decide how frames stream."""
-        flow = site.flow
-        if self._decided or flow.value not in self._streams_like_input or self.entry is None:
+        if self._decided or site.flow.value not in self._streams_like_input or self.entry is None:
             return
-        kind = site.node.op_type
-        if kind not in SPATIAL | PRODUCTS or len(flow.shape) not in (3, 4):
-            return
-        self._decided = True
-        elements = np.argsort(self.entry.places, axis=None)[flow.order]
-        # A product is over the last axis, everything else has its channels on axis 1.
-        inner = elements.reshape(-1, *elements.shape[-2:]) if kind in PRODUCTS else None
-        streamed = channels_last(elements) if inner is None else inner
-        wanted = image_input((1, *self.entry.places.shape), streamed)
-        if not np.array_equal(wanted.places, self.entry.places):
-            self.other_entry = wanted
+        wanted = wanted_entry(site, self.entry)
+        if wanted is not None:
+            self._decided = True
+            self.other_entry = None if same_entry(wanted, self.entry) else wanted
 
     def _refuse(self, problem: str, *names: str) -> None:
         """Note a problem; tensors `names` are unknown from here on, without further messages."""
@@ -258,10 +237,7 @@ class Importer:
         if box is not None:
             return self._boxed(site, box)
         if len(flows) > 1:
-            raise FrontendError(
-                f"expected one input that depends on the model's input, got {len(flows)}; "
-                "only Add, Sub, Sum and Concat join activations"
-            )
+            return [expect_one_value(site, self._network)], FUNCTION
         return self._elementwise(site)
 
     def _computed(
@@ -315,8 +291,7 @@ class Importer:
         if given.zero_point is not None:  # a Cast
             given = as_numbers(site, self._network, given)
         flow = given if given.value is None else self._network.fitted(site, given, steps)
-        words = "float32 steps of the finite function that follows"
-        return [flow.then(steps, site.node.name)], words
+        return [flow.then(steps, site.node.name)], FUNCTION
 
     # outputs --------------------------------------------------------------------------------
 
@@ -353,9 +328,18 @@ class Importer:
         layout = layout_of(flow.order[0], self._network.types[value].shape)
         if self.problems:
             return
-        inputs, nodes = tuple(self._network.inputs), tuple(self._network.nodes)
+        self._drop_unread(value)
+        notes = self._network.notes
+        nodes = tuple(replace(node, why=notes.get(node.name, "")) for node in self._network.nodes)
+        inputs = tuple(self._network.inputs)
         self.graph = Graph(self._graph_name, inputs, nodes, (value,), layout)
         verify(self.graph)
+
+    def _drop_unread(self, output: str) -> None:
+        """Leave out functions that became parts of others, and say so in their rows."""
+        for name in without_unread(self._network, output):
+            words = f"finite function {name}"
+            self.rows = [replace(r, becomes=r.becomes.replace(words, FUNCTION)) for r in self.rows]
 
 
 def import_model(model: ModelProto, name: str) -> Importer:

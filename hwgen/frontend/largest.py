@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.alignment import even
 from hwgen.frontend.flow import Flow
-from hwgen.frontend.joins import even
 from hwgen.frontend.layout import vectors_of
 from hwgen.frontend.network import Network
 from hwgen.frontend.settle import settled

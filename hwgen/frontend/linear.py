@@ -16,6 +16,7 @@ from hwgen.errors import FrontendError
 from hwgen.frontend.flow import Flow
 from hwgen.frontend.layout import vectors_of
 from hwgen.frontend.network import Network
+from hwgen.frontend.settle import on_codes
 from hwgen.frontend.site import Site
 from hwgen.ir import Codes, Scale
 from hwgen.ops.float_steps import Add, Multiply, Step, reals
@@ -24,13 +25,16 @@ from hwgen.ops.matvec import MatVec
 Reals = npt.NDArray[np.float32]
 
 
-def activation(network: Network, flow: Flow) -> tuple[str, float]:
+def activation(site: Site, network: Network) -> tuple[str, float]:
     """Return the value a linear box reads, and the real value of its code 1.
+
+    Behind a quantizer, a Relu or a Clip leaves codes of the same scale.
 
     Raises
     ------
     FrontendError : when it is not quantized, or channels differ in scale
     """
+    flow = on_codes(site, network, site.flow)
     if not flow.settled or not flow.quantized or flow.value is None:
         raise FrontendError(
             f"unquantized activation: expected an input that ends in a Quant or BipolarQuant, "
@@ -40,7 +44,7 @@ def activation(network: Network, flow: Flow) -> tuple[str, float]:
     if len(scale) > 1:
         raise FrontendError(
             f"expected one input scale, got {len(scale)} of {flow.value!r}; "
-            "quantize activations per tensor"
+            "put a quantizer before it, and quantize activations per tensor"
         )
     return flow.value, scale[0]
 
@@ -81,7 +85,7 @@ def operands(site: Site, network: Network) -> Operands:
     """Return activation and weights, or say all that is missing."""
     problems = []
     try:
-        value, scale = activation(network, site.flow)
+        value, scale = activation(site, network)
     except FrontendError as error:
         problems.append(str(error))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -137,32 +137,15 @@ class Network:
         return self.reshaped(site, value, shape), shape
 
 
-def _sizes(steps: Steps) -> list[int]:
-    return [
-        value.size
-        for step in steps
-        for value in (getattr(step, f.name) for f in fields(step))
-        if isinstance(value, np.ndarray)
-    ]
+def _sizes(steps: Steps) -> set[int]:
+    return set().union(*(step.sizes() for step in steps))
 
 
 def is_uniform(steps: Steps) -> bool:
     """Whether `steps` treat all channels alike."""
-    return all(size == 1 for size in _sizes(steps))
+    return _sizes(steps) <= {1}
 
 
 def picked(steps: Steps, channels: Codes) -> Steps:
     """Return `steps` for `channels`, which may repeat and leave out some."""
-    return tuple(_picked(step, channels) for step in steps)
-
-
-def _picked(step: Step, channels: Codes) -> Step:
-    constants = {f.name: getattr(step, f.name) for f in fields(step)}
-    return replace(
-        step,
-        **{
-            name: value[channels]
-            for name, value in constants.items()
-            if isinstance(value, np.ndarray) and value.size > 1
-        },
-    )
+    return tuple(step.picked(channels) for step in steps)

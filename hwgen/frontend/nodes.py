@@ -8,7 +8,7 @@ evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from onnx import TensorProto
 
 from hwgen.errors import FrontendError
 from hwgen.frontend.site import Site
+from hwgen.ops.float_joins import Branch, Combine, Fill, Join
 from hwgen.ops.float_steps import (
     Add,
     Apply,
@@ -51,7 +52,7 @@ def _multiply(site: Site) -> Steps:
 
 def _divide(site: Site) -> Steps:
     if site.flow_at != 0:
-        raise FrontendError("expected a constant divisor, got a constant dividend; use Mul instead")
+        return combined(site, ((),))
     constant = site.channelwise(1)
     if not constant.all():
         raise FrontendError("expected divisors other than zero, got 0.0")
@@ -103,18 +104,39 @@ def _clip(site: Site) -> Steps:
 
 
 def _maximum(site: Site) -> Steps:
-    _expect_two(site)
+    if len(site.inputs) != 2:
+        return combined(site, ((),))
     return (Clip(site.channelwise(1 - site.flow_at), reals(np.inf)),)
 
 
 def _minimum(site: Site) -> Steps:
-    _expect_two(site)
+    if len(site.inputs) != 2:
+        return combined(site, ((),))
     return (Clip(reals(-np.inf), site.channelwise(1 - site.flow_at)),)
 
 
-def _expect_two(site: Site) -> None:
-    if len(site.inputs) != 2:
-        raise FrontendError(f"expected two inputs, got {len(site.inputs)}; split the node")
+def combined(site: Site, flowing: Sequence[Branch]) -> Steps:
+    """Return a node as a function of one number.
+
+    Parameters
+    ----------
+    flowing : for each input that is no constant, the steps from that number to it
+    """
+    remaining = iter(flowing)
+    every = range(len(site.inputs))
+    branches = tuple(
+        next(remaining) if site.inputs[k] is None else (Fill(site.channelwise(k)),) for k in every
+    )
+    kind = "Add" if site.node.op_type == "Sum" else site.node.op_type
+    return (Combine(Join(kind), branches),)
+
+
+def _joined(site: Site) -> Steps:
+    return combined(site, ((),))
+
+
+def _not(site: Site) -> Steps:
+    return (Combine(Join.EQUAL, ((), (Fill(reals(0.0)),))),)
 
 
 def _leaky_relu(site: Site) -> Steps:
@@ -141,9 +163,16 @@ def _curve(site: Site) -> Steps:
 
 
 def _gelu(site: Site) -> Steps:
-    if site.attributes.get("approximate", b"none") != b"none":
-        raise FrontendError("expected approximate 'none', got another; export with the exact Gelu")
-    return (Apply(Curve.GELU),)
+    approximate = site.attributes.get("approximate", b"none")
+    if approximate not in (b"none", b"tanh"):
+        raise FrontendError(f"expected approximate 'none' or 'tanh', got {approximate!r}")
+    if approximate == b"none":
+        return (Apply(Curve.GELU),)
+    # Half of x, times one and the hyperbolic tangent of a cubic polynomial.
+    cube: Branch = (Combine(Join.POWER, ((), (Fill(reals(3.0)),))), Multiply(reals(0.044715)))
+    inner = (Combine(Join.ADD, ((), cube)), Multiply(reals(np.sqrt(2 / np.pi))))
+    gate: Branch = (*inner, Apply(Curve.TANH), Add(reals(1.0)))
+    return (Combine(Join.MULTIPLY, ((Multiply(reals(0.5)),), gate)),)
 
 
 def _bend(site: Site) -> Steps:
@@ -179,6 +208,7 @@ def _cast(site: Site) -> Steps:
 TRANSLATORS: dict[str, Callable[[Site], Steps]] = {
     "Abs": _curve,
     "Add": _add,
+    "And": _joined,
     "Atan": _curve,
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
@@ -189,21 +219,30 @@ TRANSLATORS: dict[str, Callable[[Site], Steps]] = {
     "Div": _divide,
     "Dropout": _dropout,
     "Elu": _bend,
+    "Equal": _joined,
     "Erf": _curve,
     "Exp": _curve,
     "Floor": _curve,
     "Gelu": _gelu,
+    "Greater": _joined,
+    "GreaterOrEqual": _joined,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _curve,
     "Identity": _identity,
     "LeakyRelu": _leaky_relu,
+    "Less": _joined,
+    "LessOrEqual": _joined,
     "Log": _curve,
     "Max": _maximum,
+    "Mean": _joined,
     "Min": _minimum,
     "Mish": _curve,
     "Mul": _multiply,
     "Neg": _negate,
+    "Not": _not,
+    "Or": _joined,
     "PRelu": _prelu,
+    "Pow": _joined,
     "Reciprocal": _curve,
     "Relu": _relu,
     "Round": _curve,
@@ -218,4 +257,6 @@ TRANSLATORS: dict[str, Callable[[Site], Steps]] = {
     "Swish": _bend,
     "Tanh": _curve,
     "ThresholdedRelu": _bend,
+    "Where": _joined,
+    "Xor": _joined,
 }

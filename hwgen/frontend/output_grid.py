@@ -16,7 +16,7 @@ from hwgen.errors import FrontendError
 from hwgen.ir import Scale, TensorType
 from hwgen.numeric import CodeType, Rounding
 from hwgen.ops.elementwise import Elementwise
-from hwgen.ops.float_steps import Line, Quantize, Step, affine_lines, reals
+from hwgen.ops.float_steps import Line, Quantize, Reals, Step, affine_lines, reals
 from hwgen.ops.requantize import Requantize
 
 MAX_CODE_BITS = 32
@@ -49,6 +49,9 @@ def exact_codes(
         found = _on_dyadic_grid(x, lines)
         if found is not None:
             return found
+    own = on_own_grid(x, scale, steps)
+    if own is not None:
+        return own, scale
     return _on_float_grid(x, scale, steps, max_bits, advice)
 
 
@@ -83,21 +86,44 @@ def _shared(values: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.array(values[:1] if len(set(values)) == 1 else values, dtype=np.int64)
 
 
+def on_own_grid(x: TensorType, scale: Scale, steps: tuple[Step, ...]) -> Elementwise | None:
+    """Return a chain's codes on the scale of its input, as after a Relu; None where there are none.
+
+    A scale that is no power of two has multiples that no grid of float32 holds.
+    """
+    real = _evaluated(x, scale, steps)
+    if real is None or not np.isfinite(real).all():
+        return None
+    unit = np.array(scale)
+    codes = np.rint(real / unit).astype(np.int64)
+    if not np.array_equal((codes * unit).astype(np.float32), real) or codes.min() == codes.max():
+        return None
+    quantizer = Quantize(reals(unit), 0, CodeType.of(codes), Rounding.RND_CONV)
+    return Elementwise(unit, steps, quantizer)
+
+
+def _evaluated(x: TensorType, scale: Scale, steps: tuple[Step, ...]) -> Reals | None:
+    """Return the float32 results of all reachable codes, [codes, channels]; None: too many."""
+    if x.codes.size * x.channels > MAX_EVALUATIONS:
+        return None
+    channels = np.arange(x.channels)
+    with np.errstate(over="ignore", invalid="ignore"):
+        real = (x.codes.codes()[:, None] * np.array(scale)).astype(np.float32)
+        for step in steps:
+            real = step.apply(real, channels)
+    return np.asarray(real)
+
+
 def _on_float_grid(
     x: TensorType, scale: Scale, steps: tuple[Step, ...], max_bits: int, advice: str
 ) -> tuple[Elementwise, Scale]:
     """Evaluate every reachable code and keep the float32 results, all bits of them."""
-    if x.codes.size * x.channels > MAX_EVALUATIONS:
+    real = _evaluated(x, scale, steps)
+    if real is None:
         raise FrontendError(
             f"unquantized: expected an affine chain or at most {MAX_EVALUATIONS} reachable "
             f"numbers, got {x.channels} channels of {x.codes}; {advice}"
         )
-    channels = np.arange(x.channels)
-    codes = x.codes.codes()[:, None]
-    real = (codes * np.array(scale)).astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for step in steps:
-            real = step.apply(real, channels)
     if not np.isfinite(real).all():
         raise FrontendError(f"a reachable output is NaN or infinite; {advice}")
     exponent, magnitude = _finest_bit(real), float(np.abs(real).max())

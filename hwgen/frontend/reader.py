@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import AttributeProto, ModelProto, TensorProto
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.channels_last import without_channels_last
 from hwgen.frontend.final_softmax import without_final_softmax
 from hwgen.frontend.microsoft import without_microsoft
 
@@ -81,6 +82,7 @@ def check(model: ModelProto, where: str) -> ModelProto:
         raise FrontendError(f"{where}: expected names in UTF-8, got other bytes; export it again")
     _normalize_domains(normal)
     without_microsoft(normal)
+    without_channels_last(normal)
     problems = [*_tensor_problems(normal), *_opset_problems(normal), *_structure_problems(normal)]
     if problems:
         raise FrontendError(f"{where}: {len(problems)} problems in the file", problems)

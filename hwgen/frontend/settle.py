@@ -17,7 +17,7 @@ from onnx import NodeProto
 from hwgen.errors import FrontendError
 from hwgen.frontend.flow import Flow, PendingPool
 from hwgen.frontend.network import Network
-from hwgen.frontend.output_grid import exact_codes
+from hwgen.frontend.output_grid import exact_codes, on_own_grid
 from hwgen.frontend.site import Site
 from hwgen.frontend.window import Window
 from hwgen.ir import Codes, Scale, TensorType
@@ -83,6 +83,17 @@ def settled(
             value = _rescaled(site, network, flow, value, wanted, part)
     network.settled[flow] = _pooled(site, network, value, after)
     return network.settled[flow]
+
+
+def on_codes(site: Site, network: Network, flow: Flow) -> Flow:
+    """Return a quantized flow whose steps leave codes of the same scale without these steps."""
+    if not flow.quantized or flow.value is None or not flow.steps:
+        return flow
+    kind, scale = network.types[flow.value], network.scales[flow.value]
+    if flow not in network.settled and on_own_grid(kind, scale, flow.steps) is None:
+        return flow
+    value = settled(site, network, flow)
+    return replace(flow, value=value, steps=(), pools=(), pending=())
 
 
 def _rescaled(site: Site, network: Network, flow: Flow, value: str, scale: Scale, part: str) -> str:

@@ -91,7 +91,9 @@ class Site:
                 f"expected a constant as input {index}, got none; "
                 "only one input of an element-wise node may depend on the model's input"
             )
-        return self.spread(constant.reals(), constant.name)
+        truth = constant.value.dtype == np.bool_
+        values = constant.value.astype(np.float32) if truth else constant.reals()
+        return self.spread(values, constant.name)
 
     def spread(self, values: npt.NDArray[np.float32], name: str) -> Reals:
         """Return `values` for each channel that streams, or one where they are all equal.

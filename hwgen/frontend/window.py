@@ -61,9 +61,9 @@ def window_of(
     ------
     FrontendError : naming the attribute that makes no sense
     """
-    sizes = _numbers("kernel_shape", kernel, axes)
-    strides = _numbers("strides", attributes.get("strides", (1,) * axes), axes)
-    dilations = _numbers("dilations", attributes.get("dilations", (1,) * axes), axes)
+    sizes = numbers("kernel_shape", kernel, axes)
+    strides = numbers("strides", attributes.get("strides", (1,) * axes), axes)
+    dilations = numbers("dilations", attributes.get("dilations", (1,) * axes), axes)
     # A kernel of one tap has no distance between taps.
     dilations = [d if size > 1 else 1 for d, size in zip(dilations, sizes, strict=True)]
     reaches = [(size - 1) * d + 1 for size, d in zip(sizes, dilations, strict=True)]
@@ -90,7 +90,8 @@ def _pair(values: Sequence[int], missing: int) -> Pair:
     return (missing, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
-def _numbers(name: str, value: object, count: int, least: int = 1) -> list[int]:
+def numbers(name: str, value: object, count: int, least: int = 1) -> list[int]:
+    """Return attribute `name` checked: `count` integers of at least `least`."""
     if (
         not isinstance(value, Sequence)
         or len(value) != count
@@ -119,7 +120,7 @@ def _padding(
         return [0] * axes, [0] * axes
     if mode != b"NOTSET":
         raise FrontendError(f"expected auto_pad NOTSET, VALID or SAME_*, got {mode!r}")
-    pads = _numbers("pads", attributes.get("pads", (0,) * (2 * axes)), 2 * axes, least=0)
+    pads = numbers("pads", attributes.get("pads", (0,) * (2 * axes)), 2 * axes, least=0)
     return pads[:axes], pads[axes:]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,7 @@ class Node:
     inputs : names of values
     scale : real value of code 1 of the result
     source : names of the model's nodes it stands for, for people to read
+    why : this operator and no other, for people to read; not part of the graph's meaning
     """
 
     name: str
@@ -112,6 +113,7 @@ class Node:
     inputs: tuple[str, ...]
     scale: Scale = (1.0,)
     source: str = ""
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,7 @@ class Elementwise(Op):
     @property
     def channels(self) -> int:
         """Channels that the constants tell apart; 1 when all are treated alike."""
-        sizes = {self.scale.size, 1}
-        for step in (*self.steps, self.quantizer):
-            sizes |= {v.size for v in vars(step).values() if isinstance(v, np.ndarray)}
+        sizes = {self.scale.size, 1}.union(*(s.sizes() for s in (*self.steps, self.quantizer)))
         expect(len(sizes) <= 2, f"constants for {sorted(sizes)} channels in one chain")
         return max(sizes)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from fractions import Fraction
 
@@ -57,6 +57,21 @@ class Step(ABC):
     @abstractmethod
     def direction(self, channels: Integers) -> Integers:
         """Return RISING, FALLING or UNKNOWN for each channel; float32 rounding keeps order."""
+
+    def sizes(self) -> set[int]:
+        """Return for how many channels there are constants, 1 for those of all."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return {value.size for value in values if isinstance(value, np.ndarray)}
+
+    def count(self) -> int:
+        """Return of how many operations it is made."""
+        return 1
+
+    def picked(self, channels: Integers) -> Step:
+        """Return the step for `channels`, which may repeat and leave out some."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {n: v for n, v in values.items() if isinstance(v, np.ndarray) and v.size > 1}
+        return replace(self, **{name: value[channels] for name, value in own.items()})
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(
@@ -300,8 +315,9 @@ class Quantize(Step):
     rounding: Rounding
 
     def apply(self, x: Reals, channels: Integers) -> Reals:
-        """Return the real numbers the codes stand for."""
-        return self.quantize(x, channels).astype(np.float32) * pick(self.scale, channels)
+        """Return the real numbers the codes stand for; NaN, which none does, stays."""
+        real = self.quantize(np.nan_to_num(x), channels).astype(np.float32)
+        return np.where(np.isnan(x), x, real * pick(self.scale, channels))
 
     def quantize(self, x: Reals, channels: Integers) -> Integers:
         """Return the codes."""
@@ -315,11 +331,6 @@ class Quantize(Step):
     def direction(self, channels: Integers) -> Integers:
         """Rising: every rounding mode keeps order."""
         return _everywhere(RISING, channels)
-
-
-STEPS: tuple[type[Step], ...] = (
-    *(Add, Multiply, Divide, Clip, LeakyRectify, Apply, ApplyBend, Quantize),
-)
 
 
 Line = tuple[Fraction, Fraction]  # real = slope * code + offset

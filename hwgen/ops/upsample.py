@@ -6,19 +6,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib.memory import Memory
+from amaranth import Cat, Module, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject
 from hwgen.ops.lane_choices import MOST_PIXELS, divisors, expect_pixels
-from hwgen.rtl.memory import memory_resources
-from hwgen.rtl.spatial.selection import count_grid
+from hwgen.rtl.spatial.replay import DEPTH, Replay, ReplayPlan, grouped, pixel_choices
 from hwgen.rtl.stream.component import StreamComponent
-
-DEPTH = 1  # the output register
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +43,14 @@ class Upsample(Op):
             min(self.factors) >= 1 < max(self.factors),
             f"factors are {self.factors}, expected none below and one above 1",
         )
-        expect_pixels(self.pe, self.pixels, x.channels, self._pixel_choices(x))
+        expect_pixels(self.pe, self.pixels, x.channels, pixel_choices(self.factors[1], x.shape[1]))
         shape = (x.shape[0] * self.factors[0], x.shape[1] * self.factors[1], x.channels)
         return TensorType(shape, x.codes, x.channel_codes)
-
-    def _pixel_choices(self, x: TensorType) -> list[int]:
-        across = self.factors[1]
-        return divisors(across) + [across * m for m in divisors(x.shape[1])[1:]]
 
     @property
     def grouped(self) -> tuple[int, int, int]:
         """Pixels of the image a beat, copies of each in a beat, beats of copies."""
-        across = self.factors[1]
-        copies = min(self.pixels, across)
-        return self.pixels // copies, copies, across // copies
+        return grouped(self.pixels, self.factors[1])
 
     # meaning
     def evaluate(self, *codes: Codes) -> Codes:
@@ -81,38 +71,36 @@ class Upsample(Op):
         """Parts of a pixel; then several pixels."""
         (x,) = inputs
         parts = [(pe, 1) for pe in divisors(x.channels)]
-        whole = [(x.channels, m) for m in self._pixel_choices(x)[1:] if m <= MOST_PIXELS]
+        whole = [
+            (x.channels, m)
+            for m in pixel_choices(self.factors[1], x.shape[1])[1:]
+            if m <= MOST_PIXELS
+        ]
         return tuple(replace(self, pe=pe, pixels=m) for pe, m in parts + whole)
 
-    def grid(self, x: TensorType) -> tuple[int, int, int, int]:
-        """Steps of an image row: its repetition, beats, their repetition, groups of channels."""
+    def plan(self, x: TensorType) -> ReplayPlan:
+        """Return the steps of an image row."""
         pixels, _, again = self.grouped
-        return self.factors[0], x.shape[1] // pixels, again, x.channels // self.pe
+        return ReplayPlan(self.factors[0], x.shape[1] // pixels, again, x.channels // self.pe)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """A beat of the result a cycle; a pixel is taken where it first appears."""
         (x,) = inputs
-        row, _, again, _ = np.indices(self.grid(x))
-        takes = np.tile(((row == 0) & (again == 0)).ravel(), x.shape[0])
+        takes = self.plan(x).takes(x.shape[0])
         return Schedule(takes, np.ones(len(takes), dtype=bool), DEPTH)
-
-    def depth_words(self, x: TensorType) -> int:
-        """Beats kept: a row where rows repeat, else a pixel."""
-        down, beats, _, groups = self.grid(x)
-        return groups * (beats if down > 1 else 1)
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict the memory, the counters and the output register."""
         (x,) = inputs
         bits = self.lanes[0] * x.codes.width
         counters = sum(size.bit_length() for size in self.infer(x).shape)
-        memory = memory_resources(max(self.depth_words(x), 2), bits, distributed=True).lut
+        memory = self.plan(x).memory(bits).lut
         return Resources(lut=memory + counters + bits, ff=counters + bits)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the beats kept."""
         (x,) = inputs
-        return self.depth_words(x) * self.lanes[0] * x.codes.width
+        return self.plan(x).depth_words * self.lanes[0] * x.codes.width
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -120,58 +108,30 @@ class Upsample(Op):
         return UpsampleUnit(self, inputs[0])
 
 
-class UpsampleUnit(StreamComponent):
-    """Keep a beat where it first appears, read it where it appears again."""
+class UpsampleUnit(Replay):
+    """A beat is kept and shown as it is, its pixels repeated behind the register."""
 
     def __init__(self, op: Upsample, x: TensorType) -> None:
-        self.op, self.x = op, x
-        super().__init__(x.codes, op.lanes[0], x.codes, op.lanes[1])
+        self.op = op
+        super().__init__(op.plan(x), x.codes, op.lanes[0], x.codes, op.lanes[1])
 
-    def elaborate(self, platform: object) -> Module:
-        """Count (row repetition, beat, its repetition, group); rows themselves are alike."""
-        m = Module()
-        advance = Signal()
-        step = Signal()
-        taking = Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            step.eq(advance & (self.i.valid | ~taking)),
-            self.i.ready.eq(advance & taking),
-        ]
-        down, _, _, groups = grid = self.op.grid(self.x)
-        indices, ends = count_grid(m, grid, step)
-        m.d.comb += taking.eq((indices[0] == 0) & (indices[2] == 0))
-        depth = max(self.op.depth_words(self.x), 2)
-        pixel = Signal(range(depth))
-        place = Signal(range(depth))
-        m.d.comb += place.eq(pixel + indices[3])
-        if down > 1:
-            with m.If(step & ends[2] & ends[3]):
-                m.d.sync += pixel.eq(Mux(ends[1], 0, pixel + groups))
-        incoming = self.i.payload.as_value()
-        memory: Memory = Memory(shape=len(incoming), depth=depth, init=[])
-        m.submodules.kept = memory
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        m.d.comb += [
-            write.addr.eq(place),
-            write.data.eq(incoming),
-            write.en.eq(step & taking),
-            read.addr.eq(place),
-        ]
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(step)
-        # Kept codes once, repeated behind the register.
-        shown = Signal(len(incoming))
-        with m.If(step):
-            m.d.sync += shown.eq(Mux(taking, incoming, read.data))
-        self._repeat(m, shown, indices[0])
-        return m
+    def kept(self, incoming: Value) -> Value:
+        """All of it."""
+        return incoming
 
-    def _repeat(self, m: Module, shown: Signal, any_signal: Signal) -> None:
+    def first(self, incoming: Value) -> Value:
+        """All of it."""
+        return incoming
+
+    def later(self, m: Module, kept: Value, row: Signal, again: Signal) -> Value:
+        """The same again."""
+        return kept
+
+    def give(self, m: Module, register: Signal, any_signal: Signal) -> None:
         """Give each pixel of the register as often as a beat holds it."""
         pixels, copies, _ = self.op.grouped
         bits = self.op.pe * self.i_codes.width
-        repeated = Cat(shown[k * bits :][:bits].replicate(copies) for k in range(pixels))
+        repeated = Cat(register[k * bits :][:bits].replicate(copies) for k in range(pixels))
         # The beat shares no net with the register: linters would take a beat whose parts are each
         # other for a loop.
         with m.Switch(any_signal), m.Default():

@@ -7,11 +7,19 @@ For each channel the reachable codes fall into steps of equal value; `find_steps
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from hwgen.ir import Codes, Op, TensorType
+from hwgen.ir import Codes, TensorType
 from hwgen.numeric import CodeType
+
+
+class Evaluates(Protocol):
+    """An operator, or several behind each other."""
+
+    def evaluate(self, *codes: Codes) -> Codes:
+        """Return what becomes of codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +61,7 @@ class FiniteFunction:
             return CodeType.binary()
         return CodeType.of(np.concatenate([row.values for row in self.rows]))
 
-    def equals(self, op: Op, keeps_order: bool) -> bool:
+    def equals(self, op: Evaluates, keeps_order: bool) -> bool:
         """Whether `op` gives the function's value on every reachable code.
 
         Parameters

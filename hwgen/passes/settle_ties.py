@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwgen.errors import HwgenError, PassError
-from hwgen.ir import Codes, Graph, Op, TensorType
+from hwgen.errors import HwgenError
+from hwgen.ir import Graph, TensorType
 from hwgen.ops.elementwise import Elementwise
 from hwgen.ops.float_ties import ExactChain, exact_chain
 from hwgen.ops.requantize import Requantize
@@ -21,7 +21,8 @@ from hwgen.passes.base import Pass
 from hwgen.passes.find_steps import finite_function
 from hwgen.passes.finite_function import FiniteFunction, StepRow
 from hwgen.passes.fit_requantize import searched
-from hwgen.passes.tabulate import cheapest, cost
+from hwgen.passes.float_differences import differences, near
+from hwgen.passes.function_forms import Form, forms, parameters, priced
 
 CHEAP_LUTS = 2000.0  # exact forms below this are left as they are
 MAX_TRIMMED = 64  # codes at the end of a step that may be near a tie
@@ -50,7 +51,8 @@ class SettleTies(Pass):
                 (x,) = graph.input_types(node)
                 settled = settled_line(node.op, x)
                 if settled is not None:
-                    done = replace(node, op=settled)
+                    op, price, other = settled
+                    done = replace(node, op=op, why=_reason(node.op, op, x, price, other))
                     graph = graph.with_nodes(tuple(done if n is node else n for n in graph.nodes))
         return graph
 
@@ -63,13 +65,16 @@ class SettleTies(Pass):
                 differences(node.op, done.op, x)
 
 
-def settled_line(op: Elementwise, x: TensorType) -> Requantize | None:
-    """Return a requantization that equals `op` but near ties, if it is worth it."""
+def settled_line(op: Elementwise, x: TensorType) -> tuple[Requantize, float, float] | None:
+    """Return a requantization that equals `op` but near ties, if it is worth it.
+
+    Behind it its price in LUTs, and that of the cheapest exact form.
+    """
     chain = exact_chain(op.steps, op.quantizer, op.channels)
     if chain is None or x.codes.bipolar or op.quantizer.codes.size <= 2:
         return None
     try:
-        price = cost(cheapest(op, x), x)
+        price = forms(op, x)[0].price
     except HwgenError:
         price = np.inf
     if price <= CHEAP_LUTS:
@@ -78,16 +83,19 @@ def settled_line(op: Elementwise, x: TensorType) -> Requantize | None:
     if found is None:
         return None
     try:
-        found.infer(x)
+        own = priced((found,), x)
     except HwgenError:
         return None  # wider than the unit's arithmetic
-    return found if cost(found, x) < price else None
+    return (found, own, price) if own < price else None
 
 
-def _near(op: Elementwise, chain: ExactChain, codes: Codes, row: int) -> Codes:
-    """Return 1 where `codes` of the channels of `row` lie near a tie."""
-    scale = float(op.scale[row if op.scale.size > 1 else 0])
-    return chain.channel(row).near_ties([codes * scale])[0].astype(np.int64)
+def _reason(op: Elementwise, done: Requantize, x: TensorType, price: float, other: float) -> str:
+    count, total = differences(op, done, x)
+    against = f"against {other:.0f} of the cheapest" if np.isfinite(other) else "as there is no"
+    return (
+        f"{parameters(Form((done,), price))}{price:.0f} LUT a lane, {against} exact form; "
+        f"{count} of {total} codes differ from float32, each at a rounding tie"
+    )
 
 
 def _trimmed(function: FiniteFunction, op: Elementwise, chain: ExactChain) -> FiniteFunction:
@@ -96,7 +104,7 @@ def _trimmed(function: FiniteFunction, op: Elementwise, chain: ExactChain) -> Fi
     for number, row in enumerate(function.rows):
         starts, ends = row.starts.copy(), row.ends.copy()
         for _ in range(MAX_TRIMMED):
-            first, last = (_near(op, chain, at, number) for at in (starts, ends))
+            first, last = (near(op, chain, at, number) for at in (starts, ends))
             if not (first.any() or last.any()):
                 break
             starts, ends = starts + first, ends - last
@@ -105,44 +113,3 @@ def _trimmed(function: FiniteFunction, op: Elementwise, chain: ExactChain) -> Fi
             return function
         rows.append(StepRow(starts[kept], ends[kept], row.values[kept]))
     return FiniteFunction(function.x, tuple(rows), function.bipolar)
-
-
-def differences(op: Elementwise, done: Op, x: TensorType) -> tuple[int, int]:
-    """Return on how many of the reachable codes of all channels `done` differs, and how many occur.
-
-    Raises
-    ------
-    PassError : when `op` gives another code than `done` where nothing is near a tie
-    """
-    if not isinstance(done, Requantize):
-        return 0, 0  # `tabulate.py` holds it to equality
-    function = finite_function(op, x)
-    chain = exact_chain(op.steps, op.quantizer, op.channels)
-    count = total = 0
-    for number, row in enumerate(function.rows):
-        wrong = _wrong(row, _channel(done, number))
-        count, total = count + wrong.size, total + int(row.ends[-1] - row.starts[0]) + 1
-        if wrong.size and (chain is None or not _near(op, chain, wrong, number).all()):
-            raise PassError(f"{done.name} differs from the chain at {wrong[0]}, which is no tie")
-    return count, total
-
-
-def _wrong(row: StepRow, done: Requantize) -> Codes:
-    """Return the codes where `done`, which keeps order, differs: from the ends of steps inwards."""
-    starts, ends, found = row.starts.copy(), row.ends.copy(), []
-    for at, inward in ((starts, 1), (ends, -1)):
-        while True:
-            given = done.evaluate(at[:, None])[:, 0]
-            wrong = (given != row.values) & (starts <= ends)
-            if not wrong.any():
-                break
-            found.append(at[wrong])
-            at += inward * wrong
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
-
-
-def _channel(done: Requantize, channel: int) -> Requantize:
-    multiplier, offset = (
-        v[channel : channel + 1] if v.size > 1 else v for v in (done.multiplier, done.offset)
-    )
-    return replace(done, multiplier=multiplier, offset=offset)

@@ -102,9 +102,11 @@ def test_input_with_two_quantizers():
 def test_branches_that_multiply():
     b = Builder()
     x = b.quant("x")
-    y = b.node("Mul", b.node("Relu", x), x, name="gate")
+    other = b.quant(b.node("MatMul", x, b.weights(np.eye(4))))
+    y = b.node("Mul", other, x, name="gate")
     assert (
-        "node 'gate' (Mul): expected one input that depends on the model's input, got 2"
+        "node 'gate' (Mul): expected one input that depends on the model's input, or several that "
+        "are element-wise functions of one tensor, got 2 that different operators give"
     ) in refusal(b.model(y))
 
 
@@ -197,7 +199,7 @@ def test_activation_scale_per_channel():
     [
         ("Div", [0.0], {}, "expected divisors other than zero, got 0.0"),
         ("Add", [np.ones((2, 4))], {}, "to fit shape (1, 4), got (2, 4); use a number a channel"),
-        ("Not", [], {}, "expected constant inputs, got one that depends on the model's input"),
+        ("Size", [], {}, "expected constant inputs, got one that depends on the model's input"),
         ("Cast", [], {"to": TensorProto.INT32}, "expected a cast to float32, got another type"),
         ("Transpose", [], {"perm": [1, 0]}, "expected the batch axis to stay first, got shape"),
         ("LeakyRelu", [], {"alpha": float("nan")}, "expected a finite number as attribute 'alpha'"),

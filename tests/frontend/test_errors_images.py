@@ -243,8 +243,9 @@ def test_sum_of_scales_without_a_common_measure():
 
 def test_sum_of_an_activation_that_is_not_quantized():
     b = Builder(("N", *IMAGE))
-    y = b.node("Tanh", convolved(b, b.quant("x")), name="act")
-    message = refusal(b.model(b.node("Add", y, y, name="add")))
+    x = b.quant("x")
+    y = b.node("Tanh", convolved(b, x), name="act")
+    message = refusal(b.model(b.node("Add", y, convolved(b, x), name="add")))
     assert "node 'add' (Add): type too wide: expected outputs of at most 24 bits" in message
     assert "put a Quant after 'act'" in message
 

@@ -46,7 +46,7 @@ def test_residual(seed, exponents, op_type, left, right):
     y = b.node(op_type, first, second, name="join")
     y = b.quant(b.node("Relu", y), 0.5, 6, signed=0)
     graph = assert_equal_everywhere(b.model(y), grid_frames(rng, IMAGE, 6))
-    assert "add" in kinds(graph)
+    assert "add" in kinds(graph) or right == "the same"
 
 
 def test_scales_in_the_proportion_of_small_integers(rng):

@@ -194,3 +194,28 @@ def test_refusals(rng):
     b = QdqBuilder(("N", 4))
     b.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "scale", "zero"], "dyn"))
     assert "quantize statically" in refusal(b.model("y", TensorProto.UINT8))
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.0173])
+@pytest.mark.parametrize("op_type", ["Conv", "Pad", "MaxPool"])
+def test_a_relu_behind_a_pair_leaves_codes(rng, scale, op_type):
+    """Its numbers are multiples of the same scale: no further quantizer is needed."""
+    b = QdqBuilder(("N", 2, 5, 5))
+    x = b.pair("x", Linear(0.25))
+    y = b.node("Relu", b.pair(convolution(b, rng, x, 2.0**-9, 0.25), Linear(scale, 4)))
+    if op_type == "Pad":
+        y = b.node("Pad", y, b.constant([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
+    elif op_type == "MaxPool":
+        y = b.node("MaxPool", y, kernel_shape=[2, 2])
+    elif scale == 0.25:
+        y = b.pair(convolution(b, rng, y, 2.0**-9, scale, inputs=3), Linear(0.5))
+    model, frames = b.model(y), grid_frames(rng, (2, 5, 5))
+    ours, theirs = integer_outputs(model, frames), onnxruntime_outputs(model, frames)
+    assert np.array_equal(ours.astype(np.float32), theirs)
+
+
+def test_a_curve_behind_a_pair_needs_a_quantizer(rng):
+    b = QdqBuilder(("N", 2, 5, 5))
+    y = b.node("Tanh", b.pair("x", Linear(0.25)))
+    with pytest.raises(FrontendError, match="unquantized activation: expected an input that ends"):
+        load_model(b.model(b.pair(convolution(b, rng, y, 2.0**-9, 0.25), Linear())))

@@ -8,6 +8,7 @@ import numpy as np
 
 from hwgen.ir import Op
 from hwgen.ops.border_offset import BorderOffset
+from hwgen.ops.depth_to_space import DepthOrder, DepthToSpace
 from hwgen.ops.max_pool import MaxPool
 from hwgen.ops.pad import Pad
 from hwgen.ops.reshape import Reshape
@@ -71,6 +72,23 @@ def padded(op: Pad, image: Image) -> Image:
     ]
 
 
+def blocks(op: DepthToSpace, image: Image) -> Image:
+    """Spread the channels of each pixel over a block, as ONNX's two modes count them."""
+    rows, columns = op.blocks
+    channels = len(image[0][0]) // (rows * columns)
+    result = []
+    for r in range(len(image) * rows):
+        result.append([])
+        for c in range(len(image[0]) * columns):
+            pixel, phase = image[r // rows][c // columns], r % rows * columns + c % columns
+            if op.order is DepthOrder.PHASES_FIRST:
+                codes = [pixel[phase * channels + k] for k in range(channels)]
+            else:
+                codes = [pixel[k * rows * columns + phase] for k in range(channels)]
+            result[-1].append(codes)
+    return result
+
+
 def naive_image(op: Op, image: Image) -> Image | None:
     """Apply `op` to one image; None for an operator that works on vectors."""
     match op:
@@ -102,6 +120,8 @@ def naive_image(op: Op, image: Image) -> Image | None:
                 for row in image
                 for _ in range(down)
             ]
+        case DepthToSpace():
+            return blocks(op, image)
         case MaxPool() | SumPool():
             channels = range(len(image[0][0]))
             pool = max if isinstance(op, MaxPool) else sum

@@ -13,7 +13,8 @@ from hwgen.ops.elementwise import Elementwise
 from hwgen.ops.float_steps import Add, Apply, Clip, Curve, Quantize, reals
 from hwgen.ops.requantize import Requantize
 from hwgen.passes import PASSES, SettleTies, run_passes
-from hwgen.passes.settle_ties import differences, settled_line
+from hwgen.passes.float_differences import differences
+from hwgen.passes.settle_ties import settled_line
 
 WIDE = CodeType(-900_000, 900_000)
 RELU = Clip(reals(0.0), reals(np.inf))
@@ -57,6 +58,7 @@ def test_it_is_cheaper_and_differs_at_ties_only(rng):
 def test_all_passes_keep_the_line(rng):
     after = run_passes(network(chain(rng)), PASSES)
     assert [node.op.name for node in after.nodes] == ["requantize"]
+    assert "codes differ from float32, each at a rounding tie" in after.nodes[0].why
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,6 @@ def test_left_alone(rng, op):
 
 def test_a_line_that_is_wrong_elsewhere_is_noticed(rng):
     op, x = chain(rng), TensorType((8,), WIDE)
-    done = settled_line(op, x)
+    done, _, _ = settled_line(op, x)
     with pytest.raises(PassError, match=r"^requantize differs from the chain at -?\d+, which is"):
         differences(op, replace(done, offset=done.offset + (1 << done.shift - 2)), x)

@@ -1,12 +1,14 @@
 """Each outcome of a finite function, one network in IR text each, and equality in all of them."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwgen.errors import PassError
-from hwgen.ir import TensorType
+from hwgen.ir import Graph, Input, Node, TensorType
 from hwgen.ir.text import parse_graph, print_graph
 from hwgen.numeric import CodeType, Rounding
 from hwgen.ops.elementwise import Elementwise
@@ -19,7 +21,8 @@ from hwgen.passes import Tabulate, run_passes
 from hwgen.passes.find_steps import finite_function
 from hwgen.passes.fit_exact_line import symbolic
 from hwgen.passes.fit_requantize import searched
-from hwgen.passes.tabulate import cheapest, keeps_order, table, thresholds
+from hwgen.passes.function_forms import forms, keeps_order, reason
+from hwgen.passes.step_tables import table, thresholds
 
 
 def lowered(codes, steps, quantizer, scale="0x1p+0"):
@@ -225,7 +228,8 @@ def test_every_candidate_that_passes_the_check_is_equal(op, lo, hi):
     every = np.stack([np.clip(np.arange(lo, hi + 1), c.lo, c.hi) for c in channels], axis=1)
     expected = op.evaluate(every)
     function = finite_function(op, x)
-    assert np.array_equal(cheapest(op, x).evaluate(every), expected)
+    for form in forms(op, x):
+        assert np.array_equal(form.evaluate(every), expected)
     assert np.array_equal(table(function).evaluate(every), expected)
     for candidate in (searched(function), *symbolic(op, function)):
         if candidate is not None and function.equals(candidate, keeps_order=True):
@@ -272,7 +276,7 @@ def test_float32_batchnorm_of_many_channels_becomes_multiply_and_shift():
     op = Elementwise(
         np.array([0.003]), chain, Quantize(reals(6.0), 0, CodeType(0, 15), Rounding.RND_CONV)
     )
-    best = cheapest(op, TensorType((64,), CodeType(-30000, 30000)))
+    (best,) = forms(op, TensorType((64,), CodeType(-30000, 30000)))[0].ops
     assert isinstance(best, Requantize)
     assert best.multiplier.shape == (64,)
     every = np.repeat(np.arange(-30000, 30001)[:, None], 64, axis=1)
@@ -321,3 +325,33 @@ output %y
         "%y : [2] -2..1 scale 0x1p+2 = requantize(%x) multiplier=[1] offset=[0] shift=2 "
         'rounding=TRN codes=-2..1 pe=1  # from "act"'
     )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_curve_of_wide_sums_becomes_steps_and_their_values(channels):
+    """It neither keeps order nor fits a table; each channel counts its own steps."""
+    shift = np.linspace(-1.0, 1.0, channels)
+    op = Elementwise(
+        np.array([2.0**-14]),
+        (Add(reals(shift)), Apply(Curve.HARD_SWISH)),
+        Quantize(reals(2.0**-4), 0, CodeType(-8, 63), Rounding.RND_CONV),
+    )
+    x = TensorType((3,), CodeType(-100_000, 120_000))
+    graph = Graph("g", (Input("x", x),), (Node("y", op, ("x",), (2.0**-4,)),), ("y",))
+    after = run_passes(graph, [Tabulate()])
+    assert [(node.name, node.op.name) for node in after.nodes] == [
+        ("y_steps", "thresholds"),
+        ("y", "table"),
+    ]
+    every = np.repeat(np.arange(-100_000, 120_001)[:, None], 3, axis=1)
+    assert np.array_equal(after.evaluate(every), graph.evaluate(every))
+    assert "the only form" in after.node("y").why
+
+
+def test_the_reason_names_form_and_prices():
+    """What `hwgen check` shows: the chosen form's sizes, and what the others cost."""
+    op = Elementwise(np.array([1.0]), (), Quantize(reals(4.0), 0, CodeType(-8, 7), Rounding.TRN))
+    found = forms(op, TensorType((1,), CodeType(-32, 31)))
+    assert found[0].words == "requantize"
+    words = r"M of 1 bits, S 2: \d+ LUT a lane, against (thresholds|table) \d+, .*"
+    assert re.fullmatch(words, reason(found))
