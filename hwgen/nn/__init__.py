@@ -17,7 +17,15 @@ from hwgen.errors import ToolError
 if find_spec("torch") is None:
     raise ToolError("hwgen.nn needs PyTorch, which is not installed; pip install 'hwgen[train]'")
 
-from torch.nn import Dropout, Flatten, MaxPool1d, MaxPool2d, Upsample
+from torch.nn import (
+    Dropout,
+    Flatten,
+    MaxPool1d,
+    MaxPool2d,
+    Upsample,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 
 from hwgen.nn.activations import Hardtanh, Identity, PReLU, ReLU, ReLU6, RPReLU, Sign
 from hwgen.nn.additive import AdditiveQuantizer, additive_levels
@@ -119,6 +127,8 @@ __all__ = [
     "TernaryQuantizer",
     "Thermometer",
     "Upsample",
+    "ZeroPad1d",
+    "ZeroPad2d",
     "additive_levels",
     "biper_penalty",
     "calibrate",

@@ -45,6 +45,7 @@ from hwgen.nn.structure_lowering import (
     lower_nothing,
     lower_thermometer,
     lower_upsample,
+    lower_zero_pad,
 )
 from hwgen.nn.table_lowering import lower_embedding, lower_gated
 from hwgen.nn.window import convolution_window
@@ -280,6 +281,8 @@ LOWERINGS = (
     Lowering(AdaptiveAvgPool2d, lower_adaptive_pool),
     Lowering(nn.MaxPool1d, lower_max_pool),
     Lowering(nn.MaxPool2d, lower_max_pool),
+    Lowering(nn.ZeroPad1d, lower_zero_pad),
+    Lowering(nn.ZeroPad2d, lower_zero_pad),
     Lowering(nn.Upsample, lower_upsample),
     Lowering(nn.Flatten, lower_flatten),
     Lowering(nn.Dropout, lower_nothing),

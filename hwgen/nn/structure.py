@@ -1,7 +1,9 @@
 """Layers that join, pool and reshape: Add, Cat, AvgPool2d, AdaptiveAvgPool2d.
 
-MaxPool1d, MaxPool2d, Flatten, Upsample (nearest) and Dropout compute nothing new on quantized
-numbers: torch.nn's own are used, and `hwgen.nn` hands them on under the same names.
+MaxPool1d, MaxPool2d, ZeroPad1d, ZeroPad2d, Flatten, Upsample (nearest) and Dropout compute nothing
+new on quantized numbers: torch.nn's own are used, and `hwgen.nn` hands them on under the same
+names. A ZeroPad2d before a convolution is how to pad one side only, as TensorFlow's "same" does
+with stride 2; the hardware's windows take it over.
 
 An average over a power of two of numbers is their sum with the binary point moved: exact, rounded
 once by the quantizer that follows. Over any other count the sum is multiplied by a fixed-point

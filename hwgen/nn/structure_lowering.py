@@ -161,6 +161,24 @@ def lower_upsample(layer: nn.Upsample, name: str, flow: Flow, writer: OnnxWriter
     return replace(flow, tensor=tensor, shape=shape)
 
 
+def lower_zero_pad(
+    layer: nn.ZeroPad1d | nn.ZeroPad2d, name: str, flow: Flow, writer: OnnxWriter
+) -> Flow:
+    """Pad; a zero is on every grid."""
+    sides = layer.padding  # (before, behind) of the last axis first
+    axes = len(sides) // 2
+    if min(sides) < 0:
+        raise ExportError(f"{name}: expected padding >= 0, got {sides}; cut before the model")
+    shape = _map(name, flow, axes)
+    if shape is None:
+        return Flow.unknown()
+    begins, ends = sides[-2::-2], sides[::-2]
+    result = (shape[0], *(b + n + e for b, n, e in zip(begins, shape[1:], ends, strict=True)))
+    pads = writer.integers(f"{name}.pads", [0, 0, *begins, 0, 0, *ends])
+    tensor = writer.node("Pad", name, [flow.tensor, pads], result)
+    return replace(flow, tensor=tensor, shape=result)
+
+
 def lower_flatten(layer: nn.Flatten, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
     """Flatten; the batch stays."""
     if (layer.start_dim, layer.end_dim) != (1, -1):

@@ -182,7 +182,16 @@ MODULES: dict[type[nn.Module], Twin] = {
     Cat: Twin(Role.VALUE, False, _cat),
 }
 # They do nothing to numbers, and stay as they are.
-PASSING = (nn.MaxPool1d, nn.MaxPool2d, nn.Flatten, nn.Upsample, nn.Dropout, nn.Identity)
+PASSING = (
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.ZeroPad1d,
+    nn.ZeroPad2d,
+    nn.Flatten,
+    nn.Upsample,
+    nn.Dropout,
+    nn.Identity,
+)
 
 Made = tuple[nn.Module, Sequence[fx.Node]]
 Arguments = Sequence[object]

@@ -167,6 +167,8 @@ def images(draw):
     channels, size = draw(st.integers(1, 3)), draw(st.integers(4, 6))
     outputs, kernel = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     layers = [hnn.Identity(output=draw(activations(signed=draw(st.booleans()))))]
+    if draw(st.booleans()):
+        layers.append(hnn.ZeroPad2d(tuple(draw(st.integers(0, kernel - 1)) for _ in range(4))))
     convolution = hnn.Conv2d(
         channels,
         outputs,
