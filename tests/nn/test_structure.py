@@ -99,8 +99,9 @@ def test_convolution_in_eval_is_integer_arithmetic():
 @pytest.mark.parametrize(
     ("layer", "twin", "shared"),
     [
-        (hnn.Conv1d, nn.Conv1d, 9),
-        (hnn.Conv2d, nn.Conv2d, 9),
+        (hnn.Linear, nn.Linear, 5),
+        (hnn.Conv1d, nn.Conv1d, 11),
+        (hnn.Conv2d, nn.Conv2d, 11),
         (hnn.BatchNorm2d, nn.BatchNorm2d, 4),
         (hnn.Hardtanh, nn.Hardtanh, 3),
         (hnn.ReLU6, nn.ReLU6, 1),
