@@ -251,7 +251,8 @@ def main() -> None:
         loss=distillation(teacher),
         validate=validate,
     )
-    path = hnn.export(twin, pixels(test[:1]), options.out / "cifar10_resnet8.onnx")
+    path = options.out / "cifar10_resnet8.onnx"
+    hnn.export(twin, pixels(test[:1]), path, compact=True)
     print(hnn.summary(twin))
     share = integer_accuracy(path, pixels(test).numpy(), test_labels.numpy())
     print(f"{path}: the integer model is right on {share:.2%} of {len(test)} test images")

@@ -101,7 +101,7 @@ def test_mnist_bnn(run, example, rng, tmp_path):
         y_test=labels[:FRAMES],
     )
     printed = run("mnist_bnn", "--data", tmp_path, "--epochs", 2, "--out", tmp_path)
-    assert "binary: epoch 2 of 2" in printed
+    assert "mnist_bnn: epoch 2 of 2" in printed
     module = example("mnist_bnn")
     model = module.build_network()
     model.load_state_dict(torch.load(tmp_path / "mnist_bnn.pt")["model"])
