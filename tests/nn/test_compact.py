@@ -21,7 +21,7 @@ def network(weight):
         hnn.ReLU(output=hnn.FixedPointConfig(4, signed=False)),
         hnn.AvgPool2d(4, output=hnn.FixedPointConfig(4, signed=False)),
         hnn.Flatten(),
-        hnn.Linear(40, 30, weight=weight),
+        hnn.Linear(40, 30, weight=weight, output=hnn.FixedPointConfig(8)),
     )
 
 
@@ -46,7 +46,7 @@ def written(weight, folder):
         hnn.KHotConfig(8, k=1),
         hnn.BinaryConfig(),
         hnn.BinaryConfig(scale=Scale.POWER_OF_TWO),
-        hnn.BinaryConfig(scale=Scale.FREE, per_channel=False),
+        hnn.BinaryConfig(scale=Scale.FREE),
         hnn.TernaryConfig(scale=Scale.FREE),
         hnn.LearnedWidthConfig(6, Group.INPUT_CHANNEL),
         hnn.ShiftConfig(3),
