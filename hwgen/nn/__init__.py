@@ -56,7 +56,14 @@ from hwgen.nn.prepare import prepare
 from hwgen.nn.price import LutPrice
 from hwgen.nn.quantizer import FixedPointQuantizer
 from hwgen.nn.schedule import Schedule
-from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
+from hwgen.nn.structure import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Cat,
+)
 from hwgen.nn.summary import summary
 from hwgen.nn.ternary import TernaryQuantizer
 from hwgen.nn.twins import LayerConfig
@@ -72,10 +79,12 @@ from hwgen.nn.weight_config import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "Add",
     "AdditiveConfig",
     "AdditiveQuantizer",
+    "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

@@ -25,8 +25,8 @@ from hwgen.numeric import QONNX_ROUNDING, Overflow
 
 SUPPORTED = (
     "hwgen.nn Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, PReLU, "
-    "RPReLU, Sign, Identity, Pixels, Thermometer, Embedding, Add, Cat, AvgPool2d, "
-    "AdaptiveAvgPool2d, PrecisionGatedConv2d; "
+    "RPReLU, Sign, Identity, Pixels, Thermometer, Embedding, Add, Cat, AvgPool1d, AvgPool2d, "
+    "AdaptiveAvgPool1d, AdaptiveAvgPool2d, PrecisionGatedConv2d; "
     "torch.nn MaxPool1d, MaxPool2d, ZeroPad1d, ZeroPad2d, Upsample, Flatten, Dropout, Identity"
 )
 

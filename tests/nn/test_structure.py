@@ -106,6 +106,7 @@ def test_convolution_in_eval_is_integer_arithmetic():
         (hnn.Hardtanh, nn.Hardtanh, 3),
         (hnn.ReLU6, nn.ReLU6, 1),
         (hnn.PReLU, nn.PReLU, 2),
+        (hnn.AvgPool1d, nn.AvgPool1d, 2),
         (hnn.AvgPool2d, nn.AvgPool2d, 2),
     ],
 )
@@ -184,7 +185,15 @@ def test_sums_are_exact_in_the_file_and_named_by_the_importer(layer, where, tmp_
 
 @pytest.mark.parametrize(
     "layer",
-    [hnn.MaxPool1d(2), hnn.BatchNorm1d(4), hnn.Upsample(scale_factor=2), hnn.ZeroPad1d((2, 1))],
+    [
+        hnn.MaxPool1d(2),
+        hnn.AvgPool1d(2),
+        hnn.AvgPool1d(3, 2),
+        hnn.AdaptiveAvgPool1d(1),
+        hnn.BatchNorm1d(4),
+        hnn.Upsample(scale_factor=2),
+        hnn.ZeroPad1d((2, 1)),
+    ],
 )
 def test_layers_on_sequences(layer, tmp_path):
     assert_file_equals_model(after_input(layer), torch.randn(3, 4, 9), tmp_path)
