@@ -1,20 +1,22 @@
 """Post-training quantization beside training with quantizers, element-wise layers at 8 to 4 bits.
 
-    python benchmarks/ptq_table.py FOLDER [--epochs 10] [--seeds 0 1] [--json FILE]
+    python benchmarks/ptq_table.py cifar10 FOLDER [--epochs 8] [--more 4] [--seeds 0 1]
+    python benchmarks/ptq_table.py mitbih FOLDER
 
-FOLDER holds the MIT-BIH beats, as for `examples/ecg_conv1d.py`; the network is a one-dimensional
-residual network with BatchNorm. Weights have 8 bits throughout, so that what differs is only the
-width of everything element-wise: BatchNorm's scale and offset, activations, and what is added to
-a shortcut. One float network a seed; from it
+FOLDER holds the data, as for the examples; networks and data are in `ptq_tasks.py`. Weights have
+8 bits throughout, so that what differs is only the width of everything element-wise: BatchNorm's
+scale and offset, activations, and what is added to a shortcut. One float network a seed; from it
 
-- post-training: the best of three calibrations (min-max, percentile, MSE), best on the test set,
-  so if anything flattered, with bias correction
-- trained: the MSE calibration and then `--epochs` of training
-- float: the same network after as many more epochs in float32, so that none learnt longer
+- post-training: the best of three calibrations (min-max, percentile, MSE), each with and without
+  bias correction, chosen on training samples
+- post-training, trained on: the same, from the float network after `--more` epochs in float32, so
+  that what comes next did not simply learn longer
+- trained: the MSE calibration and then `--more` epochs of training
 
-The figure is the mean of the accuracies over the classes, since most beats are normal.
+All are judged once, by samples that nothing was trained or chosen on. The error beside a difference
+is one standard error of the mean over the seeds, from the samples on which the two disagree.
 
-Source: the comparison is that of Dai et al., QFX, arXiv 2401.17544 (there on CIFAR-10).
+Source: the comparison is that of Dai et al., QFX, arXiv 2401.17544.
 """
 
 from __future__ import annotations
@@ -22,57 +24,31 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import statistics
-import sys
+import math
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
+from ptq_tasks import TASKS, Samples, Task
 from torch import Tensor, nn
+from training import Plan, fit
 
 import hwgen.nn as hnn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from ecg_conv1d import CLASSES, SIGNAL, balanced_loss, signal
-from public_data import Data, load_mitbih
-from training import Plan, fit
-
 WIDTHS = (8, 6, 5, 4)
+CALIBRATING, CHOOSING = 1000, 2000  # training samples
+RATE, RATE_MORE = 5e-3, 2e-3
+FLOATS = ("float", "float, trained on")
+POST, POST_MORE, TRAINED = "post-training", "post-training, trained on", "trained"
 
 
-class Block(nn.Module):
-    """Two convolutions beside a shortcut."""
+@dataclass
+class Outcome:
+    """Which samples each network has right; by name, and by width where there are several."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv1d(channels, channels, 5, padding=2, bias=False)
-        self.bn1 = nn.BatchNorm1d(channels)
-        self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv1d(channels, channels, 5, padding=2, bias=False)
-        self.bn2 = nn.BatchNorm1d(channels)
-        self.relu2 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the activations."""
-        inner = self.relu1(self.bn1(self.conv1(x)))
-        return self.relu2(self.bn2(self.conv2(inner)) + x)
-
-
-def build_network(channels: int = 12) -> nn.Sequential:
-    """Return the untrained float network for beats (N, 1, 128)."""
-    return nn.Sequential(
-        nn.Conv1d(1, channels, 7, stride=2, padding=3, bias=False),
-        nn.BatchNorm1d(channels),
-        nn.ReLU(),
-        nn.MaxPool1d(2),
-        Block(channels),
-        nn.MaxPool1d(2),
-        Block(channels),
-        nn.MaxPool1d(2),
-        nn.Flatten(),
-        nn.Linear(channels * 8, len(CLASSES)),
-    )
+    floats: dict[str, Tensor] = field(default_factory=dict)
+    widths: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def config(width: int) -> hnn.LayerConfig:
@@ -85,92 +61,133 @@ def config(width: int) -> hnn.LayerConfig:
     )
 
 
-def balanced_accuracy(model: nn.Module, test: Tensor, labels: np.ndarray) -> float:
-    """Return the mean over classes of the share of beats found."""
+def right(model: nn.Module, samples: Samples, task: Task) -> Tensor:
+    """Return 1.0 for each sample that the model classifies correctly."""
+    model.eval()
     with torch.no_grad():
-        predicted = model.eval()(test).argmax(1).numpy()
-    return float(np.mean([(predicted[labels == c] == c).mean() for c in np.unique(labels)]))
+        found = [model(task.plain(batch)).argmax(1) for batch in samples.inputs.split(100)]
+    return (torch.cat(found) == samples.labels).double()
 
 
-def quantized(model: nn.Module, width: int, beats: Tensor, method: hnn.CalibrationMethod):
+def quantized(
+    network: nn.Module, width: int, task: Task, method: hnn.CalibrationMethod
+) -> nn.Module:
     """Return the calibrated twin."""
-    twin = hnn.prepare(model.eval(), config(width), input=SIGNAL)
-    hnn.calibrate(twin, [beats], method)
+    twin = hnn.prepare(network.eval(), config(width), input=task.input)
+    hnn.calibrate(twin, [task.plain(task.training.inputs[:CALIBRATING])], method)
     return twin
 
 
-def run_seed(seed: int, data: Data, epochs: int) -> dict[str, dict[int, float] | float]:
-    """Return the accuracies of one float network and all that is made of it."""
+def best_twin(network: nn.Module, width: int, task: Task) -> nn.Module:
+    """Return the best that post-training quantization makes of a network."""
+    some = [task.plain(task.training.inputs[:CALIBRATING])]
+    choosing = task.training.first(CALIBRATING + CHOOSING)
+    candidates = []
+    for method in hnn.CalibrationMethod:
+        twin = quantized(network, width, task, method)
+        corrected = copy.deepcopy(twin)
+        hnn.correct_biases(corrected, some)
+        candidates += [twin, corrected]
+    return max(candidates, key=lambda twin: float(right(twin, choosing, task).mean()))
+
+
+def run_seed(seed: int, task: Task, epochs: int, more: int) -> Outcome:
+    """Return what one float network and all that is made of it have right."""
     torch.manual_seed(seed)
-    beats, labels = torch.from_numpy(data.train), torch.from_numpy(data.train_labels)
-    test = signal(torch.from_numpy(data.test))
-    some = signal(beats[torch.randperm(len(beats))[:1000]])
-    loss = balanced_loss(labels)
 
-    def train(model: nn.Module, rate: float, title: str) -> float:
-        plan = Plan(epochs, 128, rate, weight_decay=1e-2)
-        fit(model, beats, labels, plan, title=f"seed {seed}, {title}", convert=signal, loss=loss)
-        return balanced_accuracy(model, test, data.test_labels)
+    def train(model: nn.Module, plan: Plan, title: str) -> Tensor:
+        inputs, labels = task.training.inputs, task.training.labels
+        title = f"seed {seed}, {title}"
+        fit(model, inputs, labels, plan, title=title, convert=task.convert, loss=task.loss)
+        return right(model, task.judging, task)
 
-    network = build_network()
-    row: dict = {"float": train(network, 5e-3, "float"), "post-training": {}, "trained": {}}
-    row["float, trained on"] = train(copy.deepcopy(network), 2e-3, "float, trained on")
+    outcome, network = Outcome(), task.network()
+    longer = Plan(more, 128, RATE_MORE, weight_decay=1e-2)
+    outcome.floats[FLOATS[0]] = train(network, Plan(epochs, 128, RATE, weight_decay=1e-2), "float")
+    trained_on = copy.deepcopy(network)
+    outcome.floats[FLOATS[1]] = train(trained_on, longer, FLOATS[1])
     for width in WIDTHS:
-        candidates = []
-        for method in hnn.CalibrationMethod:
-            twin = quantized(network, width, some, method)
-            candidates.append(balanced_accuracy(twin, test, data.test_labels))
-            hnn.correct_biases(twin, [some])
-            candidates.append(balanced_accuracy(twin, test, data.test_labels))
-        row["post-training"][width] = max(candidates)
-        twin = quantized(network, width, some, hnn.CalibrationMethod.MSE)
-        row["trained"][width] = train(twin, 2e-3, f"{width} bits")
-    return row
+        twin = quantized(network, width, task, hnn.CalibrationMethod.MSE)
+        outcome.widths[width] = {
+            POST: right(best_twin(network, width, task), task.judging, task),
+            POST_MORE: right(best_twin(trained_on, width, task), task.judging, task),
+            TRAINED: train(twin, longer, f"{width} bits"),
+        }
+    return outcome
 
 
-def table(rows: dict[int, dict]) -> str:
+def difference(pairs: list[tuple[Tensor, Tensor]], share: Tensor) -> tuple[float, float]:
+    """Return the mean over seeds of second less first, and its standard error over samples.
+
+    Examples
+    --------
+    >>> one, other = torch.tensor([1.0, 0, 0, 1]), torch.tensor([1.0, 1, 1, 0])
+    >>> difference([(one, other)], torch.full((4,), 0.25))[0]
+    0.25
+    """
+    apart = torch.stack([second - first for first, second in pairs])
+    mean = float((apart * share).sum(1).mean())
+    variance = (share**2 * apart**2).sum(1) - (share * apart).sum(1) ** 2 / apart.shape[1]
+    return mean, math.sqrt(float(variance.sum())) / len(pairs)
+
+
+def table(outcomes: dict[int, Outcome], share: Tensor) -> str:
     """Return the figures as Markdown."""
-    seeds = ", ".join(str(seed) for seed in rows)
-    lines = [
-        f"| element-wise bits | post-training (seeds {seeds}) | trained | difference of means |",
-        "|---|---|---|---|",
-    ]
+    names = (POST, POST_MORE, TRAINED, f"{TRAINED} less {POST}", f"{TRAINED} less {POST_MORE}")
+    first = f"element-wise bits, seeds {', '.join(map(str, outcomes))}"
+    lines = [f"| {' | '.join([first, *names])} |", "|---|---|---|---|---|---|"]
     for width in WIDTHS:
-        ptq, trained = (
-            [row[k][width] for row in rows.values()] for k in ("post-training", "trained")
-        )
-        gain = statistics.mean(trained) - statistics.mean(ptq)
-        lines.append(f"| {width} | {_each(ptq)} | {_each(trained)} | {100 * gain:+.2f} |")
-    for name in ("float", "float, trained on"):
-        lines.append(f"| {name} | {_each([row[name] for row in rows.values()])} | | |")
+        rows = [outcome.widths[width] for outcome in outcomes.values()]
+        cells = [_each([row[name] for row in rows], share) for name in (POST, POST_MORE, TRAINED)]
+        for name in (POST, POST_MORE):
+            mean, error = difference([(row[name], row[TRAINED]) for row in rows], share)
+            cells.append(f"{100 * mean:+.2f} ± {100 * error:.2f}")
+        lines.append(f"| {width} | {' | '.join(cells)} |")
+    for name in FLOATS:
+        each = _each([outcome.floats[name] for outcome in outcomes.values()], share)
+        lines.append(f"| {name} | {each} | | | | |")
     return "\n".join(lines)
 
 
-def _each(shares: list[float]) -> str:
-    return " / ".join(f"{100 * share:.2f}" for share in shares) + " %"
+def _each(found: list[Tensor], share: Tensor) -> str:
+    return " / ".join(f"{100 * float((one * share).sum()):.2f}" for one in found) + " %"
 
 
 def main() -> None:
     """Run all seeds and print the table."""
     parser = argparse.ArgumentParser(description="Trained against post-training quantization.")
-    parser.add_argument("data", type=Path, help="folder of MIT-BIH's files")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("data", type=Path, help="folder of the task's files")
+    parser.add_argument("--epochs", type=int, default=8, help="of the float network")
+    parser.add_argument("--more", type=int, default=4, help="epochs from there on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--beats", type=int, help="train on this many only")
+    parser.add_argument("--samples", type=int, help="train on this many only")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = load_mitbih(options.data, CLASSES)
-    data = data._replace(
-        train=data.train[: options.beats], train_labels=data.train_labels[: options.beats]
-    )
+    task = TASKS[options.task](options.data, options.samples)
     begin = time.perf_counter()
-    rows = {seed: run_seed(seed, data, options.epochs) for seed in options.seeds}
-    print(table(rows))
-    print(f"{options.epochs} epochs each, {time.perf_counter() - begin:.0f} s")
+    outcomes = {seed: run_seed(seed, task, options.epochs, options.more) for seed in options.seeds}
+    print(table(outcomes, task.share))
+    seconds = time.perf_counter() - begin
+    print(f"{options.epochs} and {options.more} epochs, {len(task.share)} judged, {seconds:.0f} s")
     if options.json:
-        options.json.write_text(json.dumps({"epochs": options.epochs, "seeds": rows}, indent=1))
+        options.json.write_text(json.dumps(figures(outcomes, task.share), indent=1))
+
+
+def figures(outcomes: dict[int, Outcome], share: Tensor) -> dict[int, dict]:
+    """Return the accuracies by seed."""
+    return {
+        seed: {
+            **{name: float((one * share).sum()) for name, one in outcome.floats.items()},
+            **{
+                width: {name: float((one * share).sum()) for name, one in row.items()}
+                for width, row in outcome.widths.items()
+            },
+        }
+        for seed, outcome in outcomes.items()
+    }
 
 
 if __name__ == "__main__":

@@ -21,16 +21,7 @@ import numpy as np
 import torch
 from public_data import load_cifar10
 from torch import Tensor, nn
-from training import (
-    Plan,
-    accuracy,
-    command_line,
-    fit,
-    integer_accuracy,
-    start,
-    store_small_integers,
-    tensors,
-)
+from training import Plan, command_line, start, tensors, train_and_export
 
 import hwgen.nn as hnn
 
@@ -98,23 +89,16 @@ def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def main() -> None:
     """Train, export, measure."""
     options = start(command_line("Train FINN's CNV, 1-bit.", epochs=200, data="CIFAR-10"))
-    images, labels, test, test_labels = tensors(load_cifar10(options.data), options.samples)
-    model = build_network().to(memory_format=torch.channels_last)
-    fit(
-        model,
-        images,
-        labels,
+    train_and_export(
+        build_network().to(memory_format=torch.channels_last),
+        tensors(load_cifar10(options.data), options.samples),
         Plan(options.epochs, 128, learning_rate=3e-3),
-        title="binary",
-        checkpoint=options.out / "cifar10_cnv_w1a1.pt",
-        convert=augmented,
+        options,
+        name="cifar10_cnv_w1a1",
+        plain=pixels,
+        augmented=augmented,
         loss=loss,
-        validate=lambda network: accuracy(network, test, test_labels, pixels),
     )
-    path = hnn.export(model, pixels(test[:1]), options.out / "cifar10_cnv_w1a1.onnx")
-    store_small_integers(path)
-    share = integer_accuracy(path, pixels(test).numpy(), test_labels.numpy())
-    print(f"{path}: the integer model is right on {share:.2%} of {len(test)} test images")
 
 
 if __name__ == "__main__":

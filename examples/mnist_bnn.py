@@ -20,16 +20,7 @@ from collections import OrderedDict
 import torch
 from public_data import load_mnist
 from torch import Tensor, nn
-from training import (
-    Plan,
-    accuracy,
-    command_line,
-    fit,
-    integer_accuracy,
-    start,
-    store_small_integers,
-    tensors,
-)
+from training import Plan, command_line, start, tensors, train_and_export
 
 import hwgen.nn as hnn
 
@@ -82,23 +73,16 @@ def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def main() -> None:
     """Train, export, measure."""
     options = start(command_line("Train a binary network on MNIST.", epochs=50, data="MNIST"))
-    images, labels, test, test_labels = tensors(load_mnist(options.data), options.samples)
-    model = build_network()
-    fit(
-        model,
-        images,
-        labels,
+    train_and_export(
+        build_network(),
+        tensors(load_mnist(options.data), options.samples),
         Plan(options.epochs, 256, learning_rate=5e-3),
-        title="binary",
-        checkpoint=options.out / "mnist_bnn.pt",
-        convert=augmented,
+        options,
+        name="mnist_bnn",
+        plain=pixels,
+        augmented=augmented,
         loss=loss,
-        validate=lambda network: accuracy(network, test, test_labels, pixels),
     )
-    path = hnn.export(model, pixels(test[:1]), options.out / "mnist_bnn.onnx")
-    store_small_integers(path)
-    share = integer_accuracy(path, pixels(test).numpy(), test_labels.numpy())
-    print(f"{path}: the integer model is right on {share:.2%} of {len(test)} test images")
 
 
 if __name__ == "__main__":

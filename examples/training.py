@@ -16,9 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
-from onnx import TensorProto, numpy_helper
 from public_data import Data
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -248,32 +246,37 @@ def integer_accuracy(
     return float((integer_predictions(path, inputs) == labels).mean())
 
 
-def store_small_integers(path: Path, at_least: int = 4096) -> None:
-    """Rewrite a file so that large tensors of small integers take a byte a number, not four.
+def train_and_export(
+    model: nn.Module,
+    data: tuple[Tensor, ...],
+    plan: Plan,
+    options: Namespace,
+    *,
+    name: str,
+    plain: Augment,
+    augmented: Augment,
+    loss: Loss,
+) -> None:
+    """Train a model of hwgen.nn, export it, and print the accuracy of its integers.
 
-    Binary weights are the case in point. Each becomes an int8 tensor and a Cast to float32, which
-    any executor understands; numbers stay what they were.
+    Parameters
+    ----------
+    data : training samples, their labels, test samples, their labels
+    name : of the checkpoint and the .onnx in `options.out`
+    plain, augmented : make samples the model's input, at a test and in training
     """
-    model = onnx.load(path)
-    casts = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < at_least:
-            continue
-        small = values.astype(np.int8)
-        if not np.array_equal(small, values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(small, f"{name}.int8"))
-        cast = onnx.helper.make_node(
-            "Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT
-        )
-        casts.append(cast)
-        model.graph.value_info.append(
-            onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, values.shape)
-        )
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    images, labels, test, test_labels = data
+    fit(
+        model,
+        images,
+        labels,
+        plan,
+        title=name,
+        checkpoint=options.out / f"{name}.pt",
+        convert=augmented,
+        loss=loss,
+        validate=lambda network: accuracy(network, test, test_labels, plain),
+    )
+    path = hnn.export(model, plain(test[:1]), options.out / f"{name}.onnx", compact=True)
+    share = integer_accuracy(path, plain(test).numpy(), test_labels.numpy())
+    print(f"{path}: the integer model is right on {share:.2%} of {len(test)} test images")

@@ -17,7 +17,15 @@ from hwgen.errors import ToolError
 if find_spec("torch") is None:
     raise ToolError("hwgen.nn needs PyTorch, which is not installed; pip install 'hwgen[train]'")
 
-from torch.nn import Dropout, Flatten, MaxPool1d, MaxPool2d, Upsample
+from torch.nn import (
+    Dropout,
+    Flatten,
+    MaxPool1d,
+    MaxPool2d,
+    Upsample,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 
 from hwgen.nn.activations import Hardtanh, Identity, PReLU, ReLU, ReLU6, RPReLU, Sign
 from hwgen.nn.additive import AdditiveQuantizer, additive_levels
@@ -48,7 +56,14 @@ from hwgen.nn.prepare import prepare
 from hwgen.nn.price import LutPrice
 from hwgen.nn.quantizer import FixedPointQuantizer
 from hwgen.nn.schedule import Schedule
-from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
+from hwgen.nn.structure import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Cat,
+)
 from hwgen.nn.summary import summary
 from hwgen.nn.ternary import TernaryQuantizer
 from hwgen.nn.twins import LayerConfig
@@ -64,10 +79,12 @@ from hwgen.nn.weight_config import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "Add",
     "AdditiveConfig",
     "AdditiveQuantizer",
+    "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -119,6 +136,8 @@ __all__ = [
     "TernaryQuantizer",
     "Thermometer",
     "Upsample",
+    "ZeroPad1d",
+    "ZeroPad2d",
     "additive_levels",
     "biper_penalty",
     "calibrate",

@@ -23,25 +23,32 @@ from hwgen.nn.estimators import Estimator
 from hwgen.nn.factory import constant_quantizer, output_quantizer, result_quantizer
 from hwgen.nn.layers import BIAS_8, SIGNED_8, quantize_output
 from hwgen.nn.map_statistics import at_least_single
+from hwgen.nn.quantizer import Quantizer
 
 IntegerConfig = FixedPointConfig | LearnedOutputConfig
 
 UNSIGNED_8 = FixedPointConfig(bit_width=8, signed=False)
 
 
-class ReLU(nn.ReLU):
+class _Quantized(nn.Module):
+    """The next class in line, torch.nn's own, and a quantizer behind it."""
+
+    output_quantizer: Quantizer | None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the quantized activation."""
+        return quantize_output(self.output_quantizer, super().forward(input))
+
+
+class ReLU(_Quantized, nn.ReLU):
     """max(x, 0), then an unsigned quantizer."""
 
     def __init__(self, inplace: bool = False, *, output: IntegerConfig | None = UNSIGNED_8) -> None:
         super().__init__(inplace)
         self.output_quantizer = result_quantizer(output)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the quantized positive part."""
-        return quantize_output(self.output_quantizer, super().forward(input))
 
-
-class Hardtanh(nn.Hardtanh):
+class Hardtanh(_Quantized, nn.Hardtanh):
     """x clipped to [min_val, max_val], then a quantizer."""
 
     def __init__(
@@ -55,21 +62,13 @@ class Hardtanh(nn.Hardtanh):
         super().__init__(min_val, max_val, inplace)
         self.output_quantizer = result_quantizer(output)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the quantized, clipped input."""
-        return quantize_output(self.output_quantizer, super().forward(input))
 
-
-class ReLU6(nn.ReLU6):
+class ReLU6(_Quantized, nn.ReLU6):
     """x clipped to [0, 6], then an unsigned quantizer."""
 
     def __init__(self, inplace: bool = False, *, output: IntegerConfig | None = UNSIGNED_8) -> None:
         super().__init__(inplace)
         self.output_quantizer = result_quantizer(output)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the quantized, clipped input."""
-        return quantize_output(self.output_quantizer, super().forward(input))
 
 
 def bent(x: Tensor, slope: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.autograd.function import FunctionCtx
 
 from hwgen.nn.config import Scale
 from hwgen.nn.quantizer import Quantizer
-from hwgen.nn.scale import power_of_two_near
+from hwgen.nn.scale import normalized, power_of_two_near
 from hwgen.nn.weight_config import AdditiveConfig
 
 # Exponents of the terms, for each number of magnitude bits; each term may be absent as well.
@@ -62,7 +62,7 @@ class AdditiveQuantizer(Quantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` on the additive levels."""
-        normal = self._normalized(x)
+        normal = normalized(x)
         scale = self._scale()
         value: Tensor = _Clipped.apply(  # type: ignore[no-untyped-call]
             normal, self.alpha, self._codes(normal, scale), scale, self.largest
@@ -73,15 +73,11 @@ class AdditiveQuantizer(Quantizer):
         """Return integer levels with their signs, and the scale."""
         with torch.no_grad():
             scale = self._scale()
-            return self._codes(self._normalized(x), scale).double(), scale.double()
+            return self._codes(normalized(x), scale).double(), scale.double()
 
     def extra_repr(self) -> str:
         """Return the format for `repr`."""
         return f"bit_width={self.config.bit_width}, scale={self.config.scale.value}"
-
-    def _normalized(self, x: Tensor) -> Tensor:
-        deviation, mean = torch.std_mean(x, correction=int(x.numel() > 1))
-        return (x - mean) / deviation.clamp(min=2.0**-60)
 
     def _scale(self) -> Tensor:
         scale = self.alpha.detach() / self.largest

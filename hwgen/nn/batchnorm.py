@@ -77,15 +77,22 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         return quantize_output(self.output_quantizer, input * scale + bias)
 
     def constants(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the quantized (scale, bias) that these statistics give."""
+        """Return the quantized (scale, bias) that these statistics give.
+
+        In eval mode they are formed in float64, so that the last bits of a square root, which
+        differ between machines and compilers, do not decide between two steps of a quantizer.
+        """
+        kind = mean.dtype
+        if not self.training:
+            mean, variance = mean.double(), variance.double()
         scale = torch.rsqrt(variance + self.eps)
         if self.affine:
             scale = scale * self.weight
-        quantized_scale: Tensor = self.scale_quantizer(scale)
+        quantized_scale: Tensor = self.scale_quantizer(scale).to(kind)
         bias = -mean * quantized_scale
         if self.affine:
             bias = bias + self.bias
-        quantized_bias: Tensor = self.bias_quantizer(bias)
+        quantized_bias: Tensor = self.bias_quantizer(bias).to(kind)
         return quantized_scale, quantized_bias
 
 

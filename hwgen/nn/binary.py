@@ -17,7 +17,7 @@ from torch.autograd.function import FunctionCtx
 from hwgen.nn.config import BinaryConfig, Scale
 from hwgen.nn.estimators import BIPER_FREQUENCY, BIPER_REAL_SHARE, SLOPES, Estimator
 from hwgen.nn.quantizer import Quantizer
-from hwgen.nn.scale import power_of_two_near
+from hwgen.nn.scale import mean_magnitude, normalized, power_of_two_near
 
 _BEYOND_ONE = float(np.nextafter(np.float32(1), np.float32(2)))
 
@@ -76,16 +76,13 @@ class BinaryQuantizer(Quantizer):
             return x, None
         rest = list(range(1, x.dim()))
         if config.centred and rest:
-            # A single number has no deviation: it becomes 0, whose sign is +1.
-            several = int(x[0].numel() > 1)
-            deviation, mean = torch.std_mean(x, dim=rest, keepdim=True, correction=several)
-            x = (x - mean) / deviation.clamp(min=2.0**-60)
+            x = normalized(x, rest)
         if config.estimator is Estimator.BIPER:
             x = torch.sin(BIPER_FREQUENCY * x)
         if config.scale is Scale.ONE:
             return x, None
         source = x if config.learn_scale else x.detach()
-        size = source.abs().mean(rest, keepdim=True) if config.per_channel else source.abs().mean()
+        size = mean_magnitude(source, rest if config.per_channel else None)
         if config.scale is Scale.POWER_OF_TWO:
             size = power_of_two_near(size)
         return x, size

@@ -99,7 +99,9 @@ def _refine(
     for quantizer, parts in seen.items():
         if parts:  # else these batches do not reach it
             channels = torch.cat(parts, dim=1)
-            fracs = torch.tensor([_chosen_frac(quantizer, x, method, percentile) for x in channels])
+            chosen = [_chosen_frac(quantizer, x, method, percentile) for x in channels]
+            # On the model's device: NCCL moves nothing else between processes.
+            fracs = torch.tensor(chosen, device=quantizer.learned.device)
             reduce_in_group(fracs, "MIN")  # of several processes, each with its own batches
             quantizer.set_frac(fracs)
 

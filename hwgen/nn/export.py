@@ -25,13 +25,15 @@ from hwgen.numeric import QONNX_ROUNDING, Overflow
 
 SUPPORTED = (
     "hwgen.nn Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, PReLU, "
-    "RPReLU, Sign, Identity, Pixels, Thermometer, Embedding, Add, Cat, AvgPool2d, "
-    "AdaptiveAvgPool2d, PrecisionGatedConv2d; "
-    "torch.nn MaxPool1d, MaxPool2d, Upsample, Flatten, Dropout, Identity"
+    "RPReLU, Sign, Identity, Pixels, Thermometer, Embedding, Add, Cat, AvgPool1d, AvgPool2d, "
+    "AdaptiveAvgPool1d, AdaptiveAvgPool2d, PrecisionGatedConv2d; "
+    "torch.nn MaxPool1d, MaxPool2d, ZeroPad1d, ZeroPad2d, Upsample, Flatten, Dropout, Identity"
 )
 
 
-def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> Path:
+def export(
+    model: nn.Module, example: Tensor, path: str | os.PathLike[str], *, compact: bool = False
+) -> Path:
     """Write `model` as a checked QONNX file.
 
     Parameters
@@ -40,6 +42,8 @@ def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> P
         them, branches included; its mode and values are left as they are
     example : a batch of inputs (N, ...); only its shape counts, and N is left open in the file
     path : file to write; replaced whole, or not touched when there is an error
+    compact : store large weights of up to 8 bits in a byte each instead of four, as integers that
+        two more nodes, Cast and Mul, turn into the same numbers; for tools that fold constants
 
     Returns
     -------
@@ -59,7 +63,7 @@ def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> P
     model.eval()
     try:
         with torch.no_grad():
-            writer, flow = _lower(model, tuple(example.shape[1:]))
+            writer, flow = _lower(model, tuple(example.shape[1:]), compact)
     finally:
         for module, training in modes.items():
             module.training = training
@@ -68,11 +72,13 @@ def export(model: nn.Module, example: Tensor, path: str | os.PathLike[str]) -> P
     return target
 
 
-def _lower(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[OnnxWriter, Flow]:
+def _lower(
+    model: nn.Module, input_shape: tuple[int, ...], compact: bool
+) -> tuple[OnnxWriter, Flow]:
     """Return the written nodes and the last tensor, or raise with the full list of problems."""
     traced = trace(model)
     problems = list(traced.problems)
-    writer = OnnxWriter()
+    writer = OnnxWriter(compact)
     flows: dict[str | None, Flow] = {
         MODEL_INPUT: Flow.model_input(input_shape),
         None: Flow.unknown(),

@@ -10,6 +10,8 @@ Source: Jacob et al., arXiv 1712.05877, section 3.2.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -23,30 +25,35 @@ class FoldedNorm(nn.Module):
     ----------
     norm : of torch.nn, or of hwgen.nn; its numbers are copied
     bias : of the layer, which goes into the mean; None where it has none
+    device : of the layer
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor | None) -> None:
+    def __init__(
+        self, norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor | None, device: torch.device
+    ) -> None:
         super().__init__()
+        norm = copy.deepcopy(norm).to(device)
         self.eps, self.momentum = norm.eps, norm.momentum
-        ones, zeros = torch.ones(norm.num_features), torch.zeros(norm.num_features)
+        ones, zeros = (make(norm.num_features, device=device) for make in (torch.ones, torch.zeros))
         mean = zeros if norm.running_mean is None else norm.running_mean
         variance = ones if norm.running_var is None else norm.running_var
         self.register_buffer("running_mean", mean - (0 if bias is None else bias.detach()))
         self.register_buffer("running_var", variance.clone())
         tracked = norm.num_batches_tracked
         self.register_buffer(
-            "num_batches_tracked", torch.tensor(0) if tracked is None else tracked.clone()
+            "num_batches_tracked",
+            torch.tensor(0, device=device) if tracked is None else tracked.clone(),
         )
         gamma, beta = (norm.weight, norm.bias) if norm.affine else (ones, zeros)
         self.weight = nn.Parameter(gamma.detach().clone(), requires_grad=norm.affine)
         self.bias = nn.Parameter(beta.detach().clone(), requires_grad=norm.affine)
 
     def forward(self, weight: Tensor, sums: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return folded weights and bias.
+        """Return folded weights and bias; with the running statistics in float64, see `BatchNorm`.
 
         Parameters
         ----------
@@ -54,7 +61,7 @@ class FoldedNorm(nn.Module):
         sums : of a batch, (N, C, ...), whose statistics are taken; None takes the running ones
         """
         if sums is None:
-            mean, variance = self.running_mean, self.running_var
+            mean, variance = self.running_mean.double(), self.running_var.double()
         else:
             running = RunningStatistics(
                 self.running_mean, self.running_var, self.num_batches_tracked, self.momentum

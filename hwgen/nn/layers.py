@@ -10,6 +10,7 @@ follows. Next in the flow: `activations.py`, `batchnorm.py`, `structure.py`, the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -64,12 +65,16 @@ class Weighted(nn.Module):
         output: OutputConfig | None,
         exact: bool = False,
     ) -> None:
-        """Make the quantizers of weights, bias and result."""
-        channels = self.weight.shape[0]
-        self.weight_quantizer = weight_quantizer(weight, self.weight)
+        """Make the quantizers of weights, bias and result, where the weights are."""
+        channels, device = self.weight.shape[0], self.weight.device
+        self.weight_quantizer = weight_quantizer(weight, self.weight).to(device)
         has_bias = self.bias is not None
-        self.bias_quantizer = constant_quantizer(bias_format, channels) if has_bias else None
+        self.bias_quantizer = (
+            constant_quantizer(bias_format, channels).to(device) if has_bias else None
+        )
         self.output_quantizer = result_quantizer(output)
+        if self.output_quantizer is not None:
+            self.output_quantizer.to(device)
         self.norm: FoldedNorm | None = None
         self.exact = exact
 
@@ -94,7 +99,7 @@ class Weighted(nn.Module):
                 "for each channel; keep the BatchNorm, or use FixedPointConfig or KHotConfig"
             )
         device = self.weight.device
-        self.norm = FoldedNorm(norm, self.bias).to(device)
+        self.norm = FoldedNorm(norm, self.bias, device)
         self.bias = None
         self.bias_quantizer = constant_quantizer(bias_format, channels).to(device)
         self.weight_quantizer.restart(self.constants()[0])
@@ -153,7 +158,9 @@ class Weighted(nn.Module):
         codes, scale = self.weight_quantizer.grid(weight)
         exact = self.sums(input.double(), codes, None)
         rounded = (exact * self._along_channels(scale, exact)).to(input.dtype)
-        return rounded if bias is None else rounded + self._along_channels(bias, rounded)
+        if bias is None:
+            return rounded
+        return rounded + self._along_channels(bias.to(input.dtype), rounded)
 
     def _along_channels(self, values: Tensor, like: Tensor) -> Tensor:
         axis = like.dim() - 1 if self.channels_last else 1
@@ -204,6 +211,7 @@ class _Convolution(Weighted):
     """
 
     padding_mode: PaddingMode
+    _conv_forward: Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
     def __init__(
         self,
@@ -216,6 +224,8 @@ class _Convolution(Weighted):
         groups: int = 1,
         bias: bool = True,
         padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         weight: WeightConfig = SIGNED_8,
         bias_format: NumberConfig = BIAS_8,
@@ -237,23 +247,19 @@ class _Convolution(Weighted):
             dilation,
             groups,
             bias,
+            device=device,
+            dtype=dtype,
         )
         self.quantize_with(weight, bias_format, output, exact)
+
+    def sums(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the convolution; taps outside contribute nothing."""
+        return self._conv_forward(input, weight, bias)
 
 
 class Conv1d(_Convolution, nn.Conv1d):
     """Convolution over (N, C, L); parameters as torch.nn.Conv1d, then as `Linear`."""
 
-    def sums(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return the convolution; taps outside contribute nothing."""
-        sums: Tensor = self._conv_forward(input, weight, bias)
-        return sums
-
 
 class Conv2d(_Convolution, nn.Conv2d):
     """Convolution over (N, C, H, W); parameters as torch.nn.Conv2d, then as `Linear`."""
-
-    def sums(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return the convolution; taps outside contribute nothing."""
-        sums: Tensor = self._conv_forward(input, weight, bias)
-        return sums

@@ -34,7 +34,14 @@ from hwgen.nn.gated import PrecisionGatedConv2d
 from hwgen.nn.layers import Conv1d, Conv2d, Linear, Weighted
 from hwgen.nn.onnx_writer import OnnxWriter
 from hwgen.nn.quantizer import Quantizer
-from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
+from hwgen.nn.structure import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Cat,
+)
 from hwgen.nn.structure_lowering import (
     lower_adaptive_pool,
     lower_add,
@@ -45,6 +52,7 @@ from hwgen.nn.structure_lowering import (
     lower_nothing,
     lower_thermometer,
     lower_upsample,
+    lower_zero_pad,
 )
 from hwgen.nn.table_lowering import lower_embedding, lower_gated
 from hwgen.nn.window import convolution_window
@@ -276,10 +284,14 @@ LOWERINGS = (
     Lowering(Embedding, lower_embedding),
     Lowering(Add, lower_add, joins=True),
     Lowering(Cat, lower_cat, joins=True),
+    Lowering(AvgPool1d, lower_average_pool),
     Lowering(AvgPool2d, lower_average_pool),
+    Lowering(AdaptiveAvgPool1d, lower_adaptive_pool),
     Lowering(AdaptiveAvgPool2d, lower_adaptive_pool),
     Lowering(nn.MaxPool1d, lower_max_pool),
     Lowering(nn.MaxPool2d, lower_max_pool),
+    Lowering(nn.ZeroPad1d, lower_zero_pad),
+    Lowering(nn.ZeroPad2d, lower_zero_pad),
     Lowering(nn.Upsample, lower_upsample),
     Lowering(nn.Flatten, lower_flatten),
     Lowering(nn.Dropout, lower_nothing),

@@ -29,14 +29,22 @@ IR_VERSION = 8
 BATCH = "N"
 INPUT, OUTPUT = "input", "output"
 
+COMPACT_SIZE = 1024  # numbers from which on a byte each, and two more nodes, are less
+
 Shape = tuple[int, ...]  # without the batch
 Attribute = int | str | Sequence[int]
 
 
 @dataclass
 class OnnxWriter:
-    """Nodes under construction; tensors are float32, named after what makes them."""
+    """Nodes under construction; tensors are float32, named after what makes them.
 
+    Parameters
+    ----------
+    compact : store large constants as bytes
+    """
+
+    compact: bool = False
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
     value_infos: list[onnx.ValueInfoProto] = field(default_factory=list)
@@ -94,7 +102,7 @@ class OnnxWriter:
 
         `scale` is one number, or broadcasts to `values`.
         """
-        source = self.constant(name, values)
+        source = self._numbers(name, values, scale)
         if quantizer.bipolar:
             return self._bipolar_quant(f"{name}_quant", source, values.shape, scale, batched=False)
         # Numbers on the grid round to themselves in any mode; the usual one is understood anywhere.
@@ -102,6 +110,24 @@ class OnnxWriter:
         return self._quant(
             quantizer, f"{name}_quant", source, values.shape, scale, mode, batched=False
         )
+
+    def _numbers(
+        self, name: str, values: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]
+    ) -> str:
+        """Add `values`, as codes of a byte, a Cast and a Mul where that is asked for and less."""
+        codes = values / scale
+        bytes_hold_them = float(np.abs(codes).max(initial=0)) <= np.iinfo(np.int8).max
+        if not (self.compact and values.size >= COMPACT_SIZE and bytes_hold_them):
+            return self.constant(name, values)
+        small = numpy_helper.from_array(codes.astype(np.int8), f"{name}.codes")
+        self.initializers.append(small)
+        real = self.node(
+            "Cast", f"{name}.cast", [small.name], values.shape, batched=False, to=TensorProto.FLOAT
+        )
+        if (scale == 1).all():
+            return real
+        step = self.constant(f"{name}.step", scale)
+        return self.node("Mul", f"{name}.real", [real, step], values.shape, batched=False)
 
     def _bipolar_quant(
         self,

@@ -18,6 +18,7 @@ from torch.autograd.function import FunctionCtx
 
 from hwgen.nn.binary import estimated_sign, sign
 from hwgen.nn.estimators import Estimator
+from hwgen.nn.fixed_point_function import power_of_two
 from hwgen.nn.quantizer import Quantizer
 from hwgen.nn.scale import SMALLEST_EXPONENT, nearest_exponent, substitute
 from hwgen.nn.weight_config import DenseShiftConfig, PowerOfTwoConfig, ShiftConfig
@@ -151,7 +152,7 @@ class DenseShiftQuantizer(Quantizer):
         for switch in self.switches.detach():
             p = (p + 1) * (switch > 0)
         codes = sign(x.detach()).double() * torch.exp2(p.double()).round()
-        return codes, _scale(int(self.frac), x)
+        return codes, power_of_two(-self.frac, torch.float64)
 
 
 def _scale(frac: int, x: Tensor) -> Tensor:

@@ -107,7 +107,8 @@ class PricedLayer:
             return layer_luts(self.layer, 1) + layer_luts(self.layer, 3)
         if not self.feeding:
             return None
-        return layer_luts(self.layer, max(map(_result_bits, self.feeding)))
+        bits = [bits for bits in map(_result_bits, self.feeding) if bits is not None]
+        return layer_luts(self.layer, max(bits))
 
 
 class LutPrice:
@@ -168,7 +169,7 @@ def feeding_layers(traced: Trace, step: Step) -> tuple[nn.Module, ...]:
         source = steps.get(waiting.pop() or "")
         if source is None:
             return ()
-        if _result_bits(source.module):
+        if _result_bits(source.module) is not None:
             found.append(source.module)
         elif isinstance(source.module, (*PASSING, Cat)):
             waiting += source.inputs
@@ -177,12 +178,12 @@ def feeding_layers(traced: Trace, step: Step) -> tuple[nn.Module, ...]:
     return tuple(found)
 
 
-def _result_bits(layer: nn.Module) -> Bits:
-    """Return the bits of a layer's quantized result, 0 where it has no quantizer."""
+def _result_bits(layer: nn.Module) -> Bits | None:
+    """Return the bits of a layer's quantized result, None where it has no quantizer."""
     if isinstance(layer, Thermometer):
         return 1
     source = "weight_quantizer" if isinstance(layer, Embedding) else "output_quantizer"
     quantizer = getattr(layer, source, None)
     if isinstance(quantizer, LearnedOutputQuantizer):
         return quantizer.bits
-    return quantizer.bit_width if isinstance(quantizer, Quantizer) else 0
+    return quantizer.bit_width if isinstance(quantizer, Quantizer) else None

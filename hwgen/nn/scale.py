@@ -1,7 +1,8 @@
-"""Powers of two near a number, exactly: the scales of binary, ternary and shift weights.
+"""Measures of weights, and powers of two near a number: the scales of multiplier-free weights.
 
 The nearest power of two in the logarithm is decided on mantissa and exponent, not by log2, whose
-last bit depends on the machine.
+last bit depends on the machine. Sums over weights are formed in float64: their order, which
+differs between an eager CPU, compiled code and a GPU, then leaves no trace in float32.
 """
 
 from __future__ import annotations
@@ -28,6 +29,25 @@ def nearest_exponent(x: Tensor) -> Tensor:
     """
     mantissa, exponent = torch.frexp(x.abs().clamp(min=2.0**SMALLEST_EXPONENT))
     return exponent.to(x.dtype) - (mantissa < math.sqrt(0.5)).to(x.dtype)
+
+
+def mean_magnitude(x: Tensor, axes: list[int] | None = None) -> Tensor:
+    """Return mean |x| over `axes`, which stay with size 1, or over all."""
+    wide = x.abs().double()
+    mean = wide.mean() if axes is None else wide.mean(axes, keepdim=True)
+    return mean.to(x.dtype)
+
+
+def normalized(x: Tensor, axes: list[int] | None = None) -> Tensor:
+    """Return `x` less its mean, over its deviation; over `axes`, or over all.
+
+    A single number has no deviation: it becomes 0.
+    """
+    wide = x.double()
+    count = x.numel() if axes is None else math.prod(x.shape[axis] for axis in axes)
+    kept = axes is not None
+    deviation, mean = torch.std_mean(wide, axes, correction=int(count > 1), keepdim=kept)
+    return ((wide - mean) / deviation.clamp(min=2.0**SMALLEST_EXPONENT)).to(x.dtype)
 
 
 def power_of_two_near(x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Layers that join, pool and reshape: Add, Cat, AvgPool2d, AdaptiveAvgPool2d.
+"""Layers that join, pool and reshape: Add, Cat, averages over windows and over whole maps.
 
-MaxPool1d, MaxPool2d, Flatten, Upsample (nearest) and Dropout compute nothing new on quantized
-numbers: torch.nn's own are used, and `hwgen.nn` hands them on under the same names.
+MaxPool1d, MaxPool2d, ZeroPad1d, ZeroPad2d, Flatten, Upsample (nearest) and Dropout compute nothing
+new on quantized numbers: torch.nn's own are used, and `hwgen.nn` hands them on under the same
+names. A ZeroPad2d before a convolution is how to pad one side only, as TensorFlow's "same" does
+with stride 2; the hardware's windows take it over.
 
 An average over a power of two of numbers is their sum with the binary point moved: exact, rounded
 once by the quantizer that follows. Over any other count the sum is multiplied by a fixed-point
@@ -9,6 +11,8 @@ reciprocal, so that hardware needs no division.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -75,40 +79,55 @@ def reciprocal(count: int) -> float:
     return float(round(2.0**frac / count)) / 2.0**frac
 
 
-class AvgPool2d(nn.AvgPool2d):
-    """Average over windows; no padding, since its zeros would count as numbers.
+class _WindowAverage(nn.Module):
+    """What AvgPool1d and AvgPool2d share; no padding, since its zeros would count as numbers.
 
     Parameters
     ----------
-    kernel_size, stride : as torch.nn.AvgPool2d
+    kernel_size, stride : as in torch.nn
     output : how the result is quantized; None leaves it exact
     """
 
+    kernel_size: int | tuple[int, ...]
+    stride: int | tuple[int, ...]
+
     def __init__(
         self,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] | None = None,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] | None = None,
         *,
         output: OutputConfig | None = SIGNED_8,
     ) -> None:
-        super().__init__(kernel_size, stride)
+        super().__init__(kernel_size, stride)  # of torch.nn's class, which is next
         self.output_quantizer = result_quantizer(output)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Height and width of what is averaged."""
-        size = self.kernel_size
-        return (size, size) if isinstance(size, int) else (size[0], size[1])
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the quantized averages."""
-        height, width = self.window
-        sums = F.avg_pool2d(input, self.kernel_size, self.stride, divisor_override=1)
-        return quantize_output(self.output_quantizer, sums * reciprocal(height * width))
+        axes = input.dim() - 2
+        window, stride = _sides(self.kernel_size, axes), _sides(self.stride, axes)
+        # A sequence is an image of one row: there is no one-dimensional sum of windows.
+        image = input if axes == 2 else input.unsqueeze(2)
+        sums = F.avg_pool2d(image, window, stride, divisor_override=1)
+        sums = sums if axes == 2 else sums.squeeze(2)
+        return quantize_output(self.output_quantizer, sums * reciprocal(window[0] * window[1]))
 
 
-class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
-    """The average over the whole map, (N, C, 1, 1).
+def _sides(size: int | tuple[int, ...], axes: int) -> tuple[int, int]:
+    """Return rows and columns of a window over `axes` axes."""
+    each = (size,) * axes if isinstance(size, int) else tuple(size)
+    return (1, each[0]) if axes == 1 else (each[0], each[1])
+
+
+class AvgPool1d(_WindowAverage, nn.AvgPool1d):  # type: ignore[misc]  # sizes of one rank
+    """Average over windows of (N, C, L)."""
+
+
+class AvgPool2d(_WindowAverage, nn.AvgPool2d):  # type: ignore[misc]
+    """Average over windows of (N, C, H, W)."""
+
+
+class _WholeAverage(nn.Module):
+    """What AdaptiveAvgPool1d and AdaptiveAvgPool2d share: the average over the whole map.
 
     Parameters
     ----------
@@ -117,18 +136,28 @@ class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     """
 
     def __init__(
-        self, output_size: int | tuple[int, int] = 1, *, output: OutputConfig | None = SIGNED_8
+        self, output_size: int | tuple[int, ...] = 1, *, output: OutputConfig | None = SIGNED_8
     ) -> None:
-        super().__init__(output_size)
-        if output_size not in (1, (1, 1)):
+        super().__init__(output_size)  # of torch.nn's class, which is next
+        if output_size not in (1, (1,), (1, 1)):
+            name = type(self).__name__
             raise NumericError(
-                f"AdaptiveAvgPool2d: output_size is {output_size}, expected 1; use AvgPool2d for "
-                "windows"
+                f"{name}: output_size is {output_size}, expected 1; use "
+                f"{name.removeprefix('Adaptive')} for windows"
             )
         self.output_quantizer = result_quantizer(output)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the quantized averages."""
-        sums = input.sum(dim=(2, 3), keepdim=True)
-        count = input.shape[2] * input.shape[3]
+        """Return the quantized averages, of size 1 on each axis of the map."""
+        axes = list(range(2, input.dim()))
+        sums = input.sum(axes, keepdim=True)
+        count = math.prod(input.shape[axis] for axis in axes)
         return quantize_output(self.output_quantizer, sums * reciprocal(count))
+
+
+class AdaptiveAvgPool1d(_WholeAverage, nn.AdaptiveAvgPool1d):
+    """The average over the whole sequence, (N, C, 1)."""
+
+
+class AdaptiveAvgPool2d(_WholeAverage, nn.AdaptiveAvgPool2d):
+    """The average over the whole image, (N, C, 1, 1)."""

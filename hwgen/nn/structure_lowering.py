@@ -15,7 +15,15 @@ from hwgen.nn.flow import Constant, Flow, Grid, apply_constant, exact, lower_out
 from hwgen.nn.flow import lower_quantizer as write_quantizer
 from hwgen.nn.onnx_writer import QONNX_DOMAIN, OnnxWriter, Shape
 from hwgen.nn.quantizer import FixedPointQuantizer
-from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat, reciprocal
+from hwgen.nn.structure import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Cat,
+    reciprocal,
+)
 from hwgen.nn.window import Window, pool_window
 
 
@@ -75,32 +83,39 @@ def lower_max_pool(
     return replace(flow, tensor=tensor, shape=result)
 
 
-def lower_average_pool(layer: AvgPool2d, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
+def lower_average_pool(
+    layer: AvgPool1d | AvgPool2d, name: str, flow: Flow, writer: OnnxWriter
+) -> Flow:
     """AveragePool, or sums times a reciprocal, then the output quantizer."""
-    if layer.padding not in (0, (0, 0)) or layer.ceil_mode:
-        raise ExportError(f"{name}: expected no padding and ceil_mode off; use hwgen.nn.Conv2d")
-    return _lower_average(layer, pool_window(layer, 2), name, flow, writer)
+    axes = 1 if isinstance(layer, AvgPool1d) else 2
+    window = pool_window(layer, axes)
+    if any(window.begins) or layer.ceil_mode:
+        raise ExportError(
+            f"{name}: expected no padding and ceil_mode off; use hwgen.nn.Conv{axes}d"
+        )
+    return _lower_average(layer, window, name, flow, writer)
 
 
 def lower_adaptive_pool(
-    layer: AdaptiveAvgPool2d, name: str, flow: Flow, writer: OnnxWriter
+    layer: AdaptiveAvgPool1d | AdaptiveAvgPool2d, name: str, flow: Flow, writer: OnnxWriter
 ) -> Flow:
     """The average over the whole map."""
-    shape = _map(name, flow, 2)
-    size = (1, 1) if shape is None else shape[1:]
-    none, ones = (0, 0), (1, 1)
+    axes = 1 if isinstance(layer, AdaptiveAvgPool1d) else 2
+    shape = _map(name, flow, axes)
+    none, ones = (0,) * axes, (1,) * axes
+    size = ones if shape is None else shape[1:]
     return _lower_average(layer, Window(size, size, ones, none, none), name, flow, writer)
 
 
 def _lower_average(
-    layer: AvgPool2d | AdaptiveAvgPool2d,
+    layer: AvgPool1d | AvgPool2d | AdaptiveAvgPool1d | AdaptiveAvgPool2d,
     window: Window,
     name: str,
     flow: Flow,
     writer: OnnxWriter,
 ) -> Flow:
     _require_grids(name, [flow])
-    shape, count = _map(name, flow, 2), int(np.prod(window.kernel))
+    shape, count = _map(name, flow, len(window.kernel)), int(np.prod(window.kernel))
     if shape is None or flow.grid is None:
         return Flow.unknown()
     result = (shape[0], *window.sizes(name, shape[1:]))
@@ -159,6 +174,24 @@ def lower_upsample(layer: nn.Upsample, name: str, flow: Flow, writer: OnnxWriter
         nearest_mode="floor",
     )
     return replace(flow, tensor=tensor, shape=shape)
+
+
+def lower_zero_pad(
+    layer: nn.ZeroPad1d | nn.ZeroPad2d, name: str, flow: Flow, writer: OnnxWriter
+) -> Flow:
+    """Pad; a zero is on every grid."""
+    sides = layer.padding  # (before, behind) of the last axis first
+    axes = len(sides) // 2
+    if min(sides) < 0:
+        raise ExportError(f"{name}: expected padding >= 0, got {sides}; cut before the model")
+    shape = _map(name, flow, axes)
+    if shape is None:
+        return Flow.unknown()
+    begins, ends = sides[-2::-2], sides[::-2]
+    result = (shape[0], *(b + n + e for b, n, e in zip(begins, shape[1:], ends, strict=True)))
+    pads = writer.integers(f"{name}.pads", [0, 0, *begins, 0, 0, *ends])
+    tensor = writer.node("Pad", name, [flow.tensor, pads], result)
+    return replace(flow, tensor=tensor, shape=result)
 
 
 def lower_flatten(layer: nn.Flatten, name: str, flow: Flow, writer: OnnxWriter) -> Flow:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hwgen.nn.config import Scale
 from hwgen.nn.quantizer import Quantizer
-from hwgen.nn.scale import power_of_two_near, substitute
+from hwgen.nn.scale import mean_magnitude, power_of_two_near, substitute
 from hwgen.nn.weight_config import TernaryConfig, TernaryMeasure
 
 _SMALLEST_MEASURE = 1e-5
@@ -45,6 +45,6 @@ class TernaryQuantizer(Quantizer):
         magnitude = x.abs()
         # torch.median takes the lower of the two middle values, as the published code does.
         median = self.config.measure is TernaryMeasure.MEDIAN
-        size = (magnitude.median() if median else magnitude.mean()).clamp(min=_SMALLEST_MEASURE)
+        size = (magnitude.median() if median else mean_magnitude(x)).clamp(min=_SMALLEST_MEASURE)
         codes = torch.round(x * (1 / size)).clamp_(-1, 1)
         return codes, size if self.free_scale else power_of_two_near(size)

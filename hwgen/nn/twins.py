@@ -16,7 +16,14 @@ from hwgen.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from hwgen.nn.config import BinaryConfig, NumberConfig, OutputConfig
 from hwgen.nn.embedding import Embedding
 from hwgen.nn.layers import BIAS_8, SIGNED_8, Conv1d, Conv2d, Linear, Weighted
-from hwgen.nn.structure import AdaptiveAvgPool2d, Add, AvgPool2d, Cat
+from hwgen.nn.structure import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Cat,
+)
 from hwgen.nn.weight_config import WeightConfig
 
 
@@ -141,15 +148,23 @@ def _prelu(layer: nn.PReLU, config: LayerConfig, output: OutputConfig | None) ->
     return PReLU(layer.num_parameters, slope=config.scale, output=output)
 
 
-def _average(layer: nn.AvgPool2d, config: LayerConfig, output: OutputConfig | None) -> nn.Module:
-    return AvgPool2d(layer.kernel_size, layer.stride, output=output)
+def _average(kind: type[AvgPool1d] | type[AvgPool2d]) -> Callable[..., nn.Module]:
+    def make(layer: nn.AvgPool2d, config: LayerConfig, output: OutputConfig | None) -> nn.Module:
+        return kind(layer.kernel_size, layer.stride, output=output)
+
+    return make
 
 
 def _adaptive(
-    layer: nn.AdaptiveAvgPool2d, config: LayerConfig, output: OutputConfig | None
-) -> nn.Module:
-    # What is not 1 is refused by the twin itself.
-    return AdaptiveAvgPool2d(layer.output_size, output=output)  # type: ignore[arg-type]
+    kind: type[AdaptiveAvgPool1d] | type[AdaptiveAvgPool2d],
+) -> Callable[..., nn.Module]:
+    def make(
+        layer: nn.AdaptiveAvgPool2d, config: LayerConfig, output: OutputConfig | None
+    ) -> nn.Module:
+        # What is not 1 is refused by the twin itself.
+        return kind(layer.output_size, output=output)  # type: ignore[arg-type]
+
+    return make
 
 
 def _embedding(layer: nn.Embedding, config: LayerConfig, output: OutputConfig | None) -> nn.Module:
@@ -175,14 +190,25 @@ MODULES: dict[type[nn.Module], Twin] = {
     nn.ReLU6: Twin(Role.VALUE, True, _relu6),
     nn.Hardtanh: Twin(Role.VALUE, True, _hardtanh),
     nn.PReLU: Twin(Role.VALUE, True, _prelu),
-    nn.AvgPool2d: Twin(Role.VALUE, False, _average),
-    nn.AdaptiveAvgPool2d: Twin(Role.VALUE, False, _adaptive),
+    nn.AvgPool1d: Twin(Role.VALUE, False, _average(AvgPool1d)),
+    nn.AvgPool2d: Twin(Role.VALUE, False, _average(AvgPool2d)),
+    nn.AdaptiveAvgPool1d: Twin(Role.VALUE, False, _adaptive(AdaptiveAvgPool1d)),
+    nn.AdaptiveAvgPool2d: Twin(Role.VALUE, False, _adaptive(AdaptiveAvgPool2d)),
     nn.Embedding: Twin(Role.VALUE, False, _embedding),
     Add: Twin(Role.SUM, False, _add),
     Cat: Twin(Role.VALUE, False, _cat),
 }
 # They do nothing to numbers, and stay as they are.
-PASSING = (nn.MaxPool1d, nn.MaxPool2d, nn.Flatten, nn.Upsample, nn.Dropout, nn.Identity)
+PASSING = (
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.ZeroPad1d,
+    nn.ZeroPad2d,
+    nn.Flatten,
+    nn.Upsample,
+    nn.Dropout,
+    nn.Identity,
+)
 
 Made = tuple[nn.Module, Sequence[fx.Node]]
 Arguments = Sequence[object]
@@ -230,6 +256,17 @@ def _dropout_of(args: Arguments, kwargs: Keywords) -> Made | None:
     return (nn.Dropout(share), tensors) if tensors and isinstance(share, float) else None
 
 
+def _zero_pad_of(args: Arguments, kwargs: Keywords) -> Made | None:
+    tensors, sides = _tensors(args[:1]), kwargs.get("pad", args[1] if len(args) > 1 else None)
+    mode = kwargs.get("mode", args[2] if len(args) > 2 else "constant")
+    value = kwargs.get("value", args[3] if len(args) > 3 else None)
+    kinds: dict[int, Callable[..., nn.Module]] = {2: nn.ZeroPad1d, 4: nn.ZeroPad2d}
+    if not tensors or not isinstance(sides, list | tuple) or mode != "constant" or value:
+        return None
+    kind = kinds.get(len(sides))
+    return None if kind is None else (kind(tuple(sides)), tensors)
+
+
 FUNCTIONS: dict[object, Callable[[Arguments, Keywords], Made | None]] = {
     operator.add: _sum_of,
     operator.iadd: _sum_of,
@@ -242,8 +279,11 @@ FUNCTIONS: dict[object, Callable[[Arguments, Keywords], Made | None]] = {
     F.hardtanh: _layer_of(nn.Hardtanh),
     F.max_pool1d: _layer_of(nn.MaxPool1d),
     F.max_pool2d: _layer_of(nn.MaxPool2d),
+    F.avg_pool1d: _layer_of(nn.AvgPool1d),
     F.avg_pool2d: _layer_of(nn.AvgPool2d),
+    F.adaptive_avg_pool1d: _layer_of(nn.AdaptiveAvgPool1d),
     F.adaptive_avg_pool2d: _layer_of(nn.AdaptiveAvgPool2d),
+    F.pad: _zero_pad_of,
     F.dropout: _dropout_of,
 }
 METHODS: dict[object, Callable[[Arguments, Keywords], Made | None]] = {

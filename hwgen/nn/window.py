@@ -61,9 +61,11 @@ def convolution_window(layer: nn.Conv1d | nn.Conv2d) -> Window:
     )
 
 
-def pool_window(layer: nn.MaxPool1d | nn.MaxPool2d | nn.AvgPool2d, axes: int) -> Window:
+def pool_window(
+    layer: nn.MaxPool1d | nn.MaxPool2d | nn.AvgPool1d | nn.AvgPool2d, axes: int
+) -> Window:
     """Return the window of a pool."""
-    dilation = 1 if isinstance(layer, nn.AvgPool2d) else layer.dilation
+    dilation = 1 if isinstance(layer, nn.AvgPool1d | nn.AvgPool2d) else layer.dilation
     padding = _each(layer.padding, axes)
     return Window(
         _each(layer.kernel_size, axes),

@@ -1,15 +1,23 @@
 """Rewrites of the graph, one file each; `PASSES` is their order, the verifier runs after each."""
 
 from hwgen.passes.base import Pass, run_passes
+from hwgen.passes.fold_padding import FoldPadding
 from hwgen.passes.remove_dead_channels import RemoveDeadChannels
 from hwgen.passes.remove_identity import RemoveIdentity
 from hwgen.passes.settle_ties import SettleTies
 from hwgen.passes.tabulate import Tabulate
 
-PASSES: tuple[Pass, ...] = (SettleTies(), Tabulate(), RemoveIdentity(), RemoveDeadChannels())
+PASSES: tuple[Pass, ...] = (
+    FoldPadding(),
+    SettleTies(),
+    Tabulate(),
+    RemoveIdentity(),
+    RemoveDeadChannels(),
+)
 
 __all__ = [
     "PASSES",
+    "FoldPadding",
     "Pass",
     "RemoveDeadChannels",
     "RemoveIdentity",

@@ -52,13 +52,14 @@ def test_resnet8_from_scratch(run, example, cifar10):
     assert (cifar10 / "cifar10_resnet8.onnx").is_file()
 
 
-def test_resnet8_twin_is_equal(example, cifar10, rng):
+@pytest.mark.parametrize("tensorflow", [False, True], ids=["both_sides", "as_tensorflow"])
+def test_resnet8_twin_is_equal(example, cifar10, rng, tensorflow):
     import hwgen.nn as hnn
 
     module = example("cifar10_resnet8")
     images = torch.from_numpy(rng.integers(0, 256, (40, 3, 32, 32), dtype=np.uint8))
     torch.manual_seed(0)
-    twin = module.quantized_twin(module.fold_batchnorm(module.ResNet8()), images)
+    twin = module.quantized_twin(module.fold_batchnorm(module.ResNet8(tensorflow)), images)
     path = hnn.export(twin, module.pixels(images[:1]), cifar10 / "resnet8.onnx")
     assert_equal_to_integers(twin, module.pixels(images[:FRAMES]), path)
 
@@ -101,7 +102,7 @@ def test_mnist_bnn(run, example, rng, tmp_path):
         y_test=labels[:FRAMES],
     )
     printed = run("mnist_bnn", "--data", tmp_path, "--epochs", 2, "--out", tmp_path)
-    assert "binary: epoch 2 of 2" in printed
+    assert "mnist_bnn: epoch 2 of 2" in printed
     module = example("mnist_bnn")
     model = module.build_network()
     model.load_state_dict(torch.load(tmp_path / "mnist_bnn.pt")["model"])

@@ -1,12 +1,9 @@
 """The examples' training loop: a stopped run ends where an uninterrupted one does."""
 
-import numpy as np
-import onnx
 import pytest
 import torch
 
 import hwgen.nn as hnn
-from tests.nn.qonnx_execution import execute
 
 pytestmark = pytest.mark.torch
 
@@ -91,25 +88,3 @@ def test_a_finished_run_is_only_read(train, tmp_path):
             model.state_dict().values(), again.state_dict().values(), strict=True
         )
     )
-
-
-def test_small_integers_take_a_byte_and_mean_the_same(example, tmp_path):
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        hnn.Identity(output=hnn.FixedPointConfig(4, frac=0)),
-        hnn.Linear(80, 60, bias=False, weight=hnn.BinaryConfig()),
-        hnn.Sign(),
-        hnn.Linear(60, 70, weight=hnn.FixedPointConfig(4, frac=5)),  # no integers: stays float
-    )
-    inputs = torch.randint(-8, 8, (5, 80)).float()
-    model(inputs)
-    path = hnn.export(model.eval(), inputs, tmp_path / "model.onnx")
-    before, size = execute(path, inputs.numpy()), path.stat().st_size
-    example("training").store_small_integers(path)
-    assert size - path.stat().st_size > 3 * 4800 - 300
-    types = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
-    assert types["1.weight.int8"] == onnx.TensorProto.INT8
-    assert types["3.weight"] == onnx.TensorProto.FLOAT
-    with torch.no_grad():
-        assert np.array_equal(execute(path, inputs.numpy()), model(inputs).numpy())
-    assert np.array_equal(execute(path, inputs.numpy()), before)

@@ -10,9 +10,9 @@ from hwgen import frontend
 from .qonnx_execution import execute
 
 
-def assert_equal_everywhere(model, x, folder):
+def assert_equal_everywhere(model, x, folder, **options):
     """Every output is the same number in all three; return outputs, graph and file."""
-    path = hnn.export(model, x, folder / "model.onnx")
+    path = hnn.export(model, x, folder / "model.onnx", **options)
     model.eval()
     with torch.no_grad():
         expected = model(x).numpy()

@@ -43,8 +43,12 @@ def compile_in_one_graph():
         hnn.LearnedWidthConfig(4),
         hnn.LearnedWidthConfig(4, hnn.Group.WEIGHT),
         hnn.TernaryConfig(),
+        hnn.TernaryConfig(scale=hnn.Scale.FREE),
         hnn.PowerOfTwoConfig(),
+        hnn.ShiftConfig(),
+        hnn.DenseShiftConfig(),
         hnn.AdditiveConfig(),
+        hnn.AdditiveConfig(scale=hnn.Scale.FREE),
     ],
     ids=str,
 )
@@ -75,6 +79,20 @@ def test_gates_tables_slopes_and_folded_norms_are_one_graph_too(compile_in_one_g
         each.eval()
         with torch.no_grad():
             assert torch.equal(compile_in_one_graph(each)(batch), each(batch))
+
+
+@pytest.mark.sim  # it takes a C++ compiler, which simulations need as well
+@pytest.mark.parametrize(
+    "weight", [hnn.FixedPointConfig(6), hnn.BinaryConfig(scale=hnn.Scale.FREE)], ids=str
+)
+def test_compiled_machine_code_gives_the_same_bits(weight):
+    """The default backend fuses and vectorizes; nothing may be contracted or approximated."""
+    torch.compiler.reset()
+    model, x = network(weight)
+    model.eval()
+    with torch.no_grad():
+        assert torch.equal(torch.compile(model, fullgraph=True)(x), model(x))
+    torch.compiler.reset()
 
 
 @pytest.mark.parametrize("weight", [hnn.FixedPointConfig(6), hnn.LearnedWidthConfig(4)], ids=str)

@@ -10,7 +10,7 @@ from torch import nn
 import hwgen.nn as hnn
 from hwgen.errors import NumericError
 from hwgen.nn import Estimator
-from hwgen.nn.estimators import BIPER_FREQUENCY, SLOPES
+from hwgen.nn.estimators import BIPER_FREQUENCY, SLOPES, reste_exponent
 
 pytestmark = pytest.mark.torch
 
@@ -61,6 +61,33 @@ def test_ir_net_is_the_slope_of_its_tanh(progress):
     ]
     found = SLOPES[Estimator.IR_NET](torch.tensor(points, dtype=torch.float64), progress)
     assert found.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def finite_difference(function, points, step=1e-5):
+    return [(function(p + step) - function(p - step)) / (2 * step) for p in points]
+
+
+@pytest.mark.parametrize("estimator", [Estimator.APPROX_SIGN, Estimator.BIPER])
+def test_approx_sign_is_the_slope_of_its_parabolas(estimator):
+    def parabolas(x):  # Bi-Real: joined at 0, flat beyond 1
+        x = max(-1.0, min(1.0, x))
+        return 2 * x + x * x if x < 0 else 2 * x - x * x
+
+    points = [-1.7, -0.9, -0.3, 0.2, 0.8, 1.4]
+    found = SLOPES[estimator](torch.tensor(points, dtype=torch.float64), 0.0)
+    assert found.tolist() == pytest.approx(finite_difference(parabolas, points), abs=1e-6)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 1.0])
+def test_reste_is_the_slope_of_its_root(progress):
+    order = reste_exponent(progress)
+
+    def root(x):
+        return math.copysign(abs(x) ** (1 / order), x)
+
+    points = [-1.4, -0.6, 0.2, 0.7, 1.1]  # away from zero, where a constant stands for it
+    found = SLOPES[Estimator.RESTE](torch.tensor(points, dtype=torch.float64), progress)
+    assert found.tolist() == pytest.approx(finite_difference(root, points), rel=1e-5)
 
 
 def binary_linear(estimator, **settings):

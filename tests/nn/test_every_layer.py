@@ -167,6 +167,8 @@ def images(draw):
     channels, size = draw(st.integers(1, 3)), draw(st.integers(4, 6))
     outputs, kernel = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     layers = [hnn.Identity(output=draw(activations(signed=draw(st.booleans()))))]
+    if draw(st.booleans()):
+        layers.append(hnn.ZeroPad2d(tuple(draw(st.integers(0, kernel - 1)) for _ in range(4))))
     convolution = hnn.Conv2d(
         channels,
         outputs,
@@ -203,6 +205,67 @@ def images(draw):
 @given(images())
 def test_networks_on_images(tmp_path_factory, case):
     check(*case, tmp_path_factory.mktemp("image"))
+
+
+@st.composite
+def sequences(draw):
+    torch.manual_seed(draw(st.integers(0, 2**32 - 1)))
+    groups, kernel = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    channels, outputs = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
+    layers = [hnn.Identity(output=draw(activations(signed=True)))]
+    if draw(st.booleans()):
+        layers.append(hnn.ZeroPad1d((draw(st.integers(0, kernel - 1)), 0)))
+    convolution = hnn.Conv1d(
+        channels,
+        outputs,
+        kernel,
+        draw(st.integers(1, 2)),
+        draw(st.integers(0, (kernel - 1) // 2)),
+        draw(st.integers(1, 2)),
+        groups,
+        draw(st.booleans()),
+        weight=draw(weights),
+        bias_format=draw(biases),
+    )
+    layers += draw(normalized(convolution, outputs, hnn.BatchNorm1d))
+    layers.append(draw(activated(outputs)))
+    average = draw(activations(signed=True))
+    pools = {
+        "none": list,
+        "max": lambda: [hnn.MaxPool1d(2)],
+        "average": lambda: [hnn.AvgPool1d(2, output=average)],
+        "global": lambda: [hnn.AdaptiveAvgPool1d(1, output=average)],
+        "upsample": lambda: [hnn.Upsample(scale_factor=2), hnn.Dropout()],
+    }
+    layers += pools[draw(st.sampled_from(sorted(pools)))]()
+    return nn.Sequential(*layers), torch.randn(4, channels, draw(st.integers(8, 11))) * 2
+
+
+@settings(max_examples=30, phases=WITHOUT_SHRINKING)
+@given(sequences())
+def test_networks_on_sequences(tmp_path_factory, case):
+    check(*case, tmp_path_factory.mktemp("sequence"))
+
+
+@st.composite
+def encoded(draw):
+    """Integers, some beyond the range, through each encoder."""
+    torch.manual_seed(draw(st.integers(0, 2**32 - 1)))
+    channels, bits = draw(st.integers(1, 2)), draw(st.integers(2, 8))
+    encoder, planes = hnn.Pixels(bits), channels
+    if draw(st.booleans()):
+        resolution = draw(st.integers(max(1, 2 ** (bits - 3)), 2**bits - 1))
+        encoder = hnn.Thermometer(channels, resolution, bits)
+        planes = channels * encoder.planes
+    convolution = hnn.Conv2d(planes, 3, 2, weight=draw(weights), bias_format=draw(biases))
+    layers = [encoder, *draw(normalized(convolution, 3, hnn.BatchNorm2d)), draw(activated(3))]
+    return nn.Sequential(*layers), torch.randint(-2, 2**bits + 2, (4, channels, 4, 5)).float()
+
+
+@settings(max_examples=24, phases=WITHOUT_SHRINKING)
+@given(encoded())
+def test_networks_behind_encoders(tmp_path_factory, case):
+    check(*case, tmp_path_factory.mktemp("encoded"))
 
 
 class Shortcut(nn.Module):

@@ -237,8 +237,8 @@ def test_every_offending_layer_is_named_at_once(tmp_path):
     layers = (
         "expected one of hwgen.nn Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, "
         "Hardtanh, PReLU, RPReLU, Sign, Identity, Pixels, Thermometer, Embedding, Add, Cat, "
-        "AvgPool2d, AdaptiveAvgPool2d, PrecisionGatedConv2d; torch.nn MaxPool1d, MaxPool2d, "
-        "Upsample, Flatten, Dropout, Identity"
+        "AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d, PrecisionGatedConv2d; "
+        "torch.nn MaxPool1d, MaxPool2d, ZeroPad1d, ZeroPad2d, Upsample, Flatten, Dropout, Identity"
     )
     wrapped = (
         "expected overflow SAT or SAT_SYM, got WRAP, which QONNX cannot say; train with "

@@ -146,6 +146,42 @@ def test_a_sequence_and_a_single_layer_have_twins(tmp_path):
         assert (execute(path, x.numpy()) == twin.eval()(x).detach().numpy()).all()
 
 
+class Sequence(nn.Module):
+    """Pads on one side only, as a function, and averages."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 3, 3, stride=2)
+
+    def forward(self, x):
+        x = F.relu(self.conv(F.pad(x, (0, 1))))
+        return F.adaptive_avg_pool1d(F.avg_pool1d(x, 2), 1)
+
+
+def test_borders_and_averages_of_sequences_have_twins(tmp_path):
+    torch.manual_seed(0)
+    plain, x = Sequence(), torch.randn(6, 2, 8)
+    twin = hnn.prepare(plain, WIDE, input=FixedPointConfig(14))
+    hnn.calibrate(twin, [x])
+    kinds = {type(layer) for layer in twin.children()}
+    assert {nn.ZeroPad1d, hnn.Conv1d, hnn.AvgPool1d, hnn.AdaptiveAvgPool1d} <= kinds
+    assert float((plain(x) - twin.eval()(x)).detach().abs().max()) < 2e-3
+    narrow = hnn.prepare(plain, LayerConfig(FixedPointConfig(5), output=FixedPointConfig(6)))
+    hnn.calibrate(narrow, [x])
+    path = hnn.export(narrow, x, tmp_path / "model.onnx")
+    assert (execute(path, x.numpy()) == narrow.eval()(x).detach().numpy()).all()
+
+
+@pytest.mark.parametrize("options", [((1, 1), "reflect"), ((1, 1), "constant", 2.0), ((1,) * 6,)])
+def test_borders_of_other_kinds_are_named(options):
+    class Bordered(nn.Module):
+        def forward(self, x):
+            return F.pad(x, *options)
+
+    with pytest.raises(ExportError, match="pad: expected a call with a twin, got pad"):
+        hnn.prepare(Bordered())
+
+
 def test_everything_without_a_twin_is_named():
     class Odd(nn.Module):
         def forward(self, x):

@@ -99,12 +99,14 @@ def test_convolution_in_eval_is_integer_arithmetic():
 @pytest.mark.parametrize(
     ("layer", "twin", "shared"),
     [
-        (hnn.Conv1d, nn.Conv1d, 9),
-        (hnn.Conv2d, nn.Conv2d, 9),
+        (hnn.Linear, nn.Linear, 5),
+        (hnn.Conv1d, nn.Conv1d, 11),
+        (hnn.Conv2d, nn.Conv2d, 11),
         (hnn.BatchNorm2d, nn.BatchNorm2d, 4),
         (hnn.Hardtanh, nn.Hardtanh, 3),
         (hnn.ReLU6, nn.ReLU6, 1),
         (hnn.PReLU, nn.PReLU, 2),
+        (hnn.AvgPool1d, nn.AvgPool1d, 2),
         (hnn.AvgPool2d, nn.AvgPool2d, 2),
     ],
 )
@@ -136,6 +138,7 @@ MAPS = {
     "average_reciprocal": hnn.AvgPool2d(3, stride=2),
     "average_reciprocal_exact": hnn.AvgPool2d((2, 3), output=None),
     "global_average": hnn.AdaptiveAvgPool2d(1, output=SIX),
+    "zero_pad": hnn.ZeroPad2d((0, 1, 2, 0)),
     "upsample": hnn.Upsample(scale_factor=2),
     "upsample_sides": hnn.Upsample(scale_factor=(1, 3)),
     "flatten": hnn.Flatten(),
@@ -145,12 +148,17 @@ MAPS = {
 
 # Averages of exact sums over such counts need more than float32 has; they are refused, see below.
 WIDE = ("average_reciprocal", "global_average")
+# Of sums that no quantizer follows, the importer makes no hardware.
+UNQUANTIZED = {
+    "average_reciprocal_exact": (hnn.AvgPool2d((2, 3), output=None), r"'2.sums'"),
+    "zero_pad": (hnn.ZeroPad2d(1), r"'2' \(Pad\)"),
+}
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [(name, "quantized") for name in MAPS]
-    + [(name, "summed") for name in MAPS if name not in (*WIDE, "average_reciprocal_exact")],
+    + [(name, "summed") for name in MAPS if name not in (*WIDE, *UNQUANTIZED)],
 )
 def test_layers_on_maps(name, source, tmp_path):
     torch.manual_seed(7)
@@ -163,20 +171,29 @@ def test_layers_on_maps(name, source, tmp_path):
     assert_file_equals_model(after_input(*layers).train(), torch.randn(3, 4, 7, 6), tmp_path)
 
 
-def test_average_of_sums_is_exact_in_the_file_and_named_by_the_importer(tmp_path):
+@pytest.mark.parametrize(("layer", "where"), UNQUANTIZED.values(), ids=list(UNQUANTIZED))
+def test_sums_are_exact_in_the_file_and_named_by_the_importer(layer, where, tmp_path):
     torch.manual_seed(7)
-    pool = hnn.AvgPool2d((2, 3), output=None)
-    model = after_input(hnn.Conv2d(4, 4, 1, weight=SIX), pool)
+    model = after_input(hnn.Conv2d(4, 4, 1, weight=SIX), copy.deepcopy(layer))
     x = torch.randn(3, 4, 7, 6)
     model(x)
     path = hnn.export(model, x, tmp_path / "model.onnx")
     assert (execute(path, x.numpy()) == model.eval()(x).detach().numpy()).all()
-    with pytest.raises(FrontendError, match=r"'2.sums'.*unquantized activation"):
+    with pytest.raises(FrontendError, match=f"{where}.*unquantized activation"):
         frontend.load(path)
 
 
 @pytest.mark.parametrize(
-    "layer", [hnn.MaxPool1d(2), hnn.BatchNorm1d(4), hnn.Upsample(scale_factor=2)]
+    "layer",
+    [
+        hnn.MaxPool1d(2),
+        hnn.AvgPool1d(2),
+        hnn.AvgPool1d(3, 2),
+        hnn.AdaptiveAvgPool1d(1),
+        hnn.BatchNorm1d(4),
+        hnn.Upsample(scale_factor=2),
+        hnn.ZeroPad1d((2, 1)),
+    ],
 )
 def test_layers_on_sequences(layer, tmp_path):
     assert_file_equals_model(after_input(layer), torch.randn(3, 4, 9), tmp_path)
@@ -310,6 +327,8 @@ ONE = hnn.FixedPointConfig(4, frac=0)
         ([hnn.Conv2d(4, 2, 7)], "conv: expected an input of at least .7, 7. numbers"),
         ([nn.MaxPool2d(2, ceil_mode=True)], "expected ceil_mode and return_indices off"),
         ([nn.MaxPool1d(2)], r"expected input of shape \(N, C, L\), got \(N, 4, 5, 5\)"),
+        ([nn.ZeroPad2d((0, -1, 0, 0))], r"expected padding >= 0, got \(0, -1, 0, 0\)"),
+        ([nn.ZeroPad1d(1)], r"expected input of shape \(N, C, L\), got \(N, 4, 5, 5\)"),
         ([nn.Upsample(scale_factor=1.5)], "expected whole scale factors"),
         ([nn.Upsample(scale_factor=2, mode="bilinear")], "mode 'bilinear'"),
         ([hnn.PReLU(3, slope=ONE)], "expected 4 slopes, one for each channel, or 1, got 3"),
