@@ -1,7 +1,7 @@
 """Adder graphs: constant matrix-vector products from as few bits of adders as can be found."""
 
 from hwgen.adders.cache import cached_solve
-from hwgen.adders.graph import Adder, AdderGraph, Output
+from hwgen.adders.graph import Adder, AdderGraph, Operand, Output
 from hwgen.adders.solve import SolveOptions, solve
 from hwgen.adders.start import minimum_depth
 from hwgen.adders.target import (
@@ -22,6 +22,7 @@ __all__ = [
     "AdderGraph",
     "AdderTarget",
     "MultiplierShape",
+    "Operand",
     "Output",
     "SolveOptions",
     "cached_solve",

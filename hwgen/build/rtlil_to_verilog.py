@@ -18,6 +18,8 @@ from hwgen.build.verilog_text import tidy
 from hwgen.build.yosys import quote_path, run_yosys
 
 _EQUAL_WIDTHS = Path(__file__).with_name("equal_widths.v")
+_CUT_SUMS = Path(__file__).with_name("cut_sums.v")
+_FIRST_OF_THREE = "a:three_operands %ci1 t:$add t:$sub %u %i"
 _COMMANDS = (
     "proc -noopt",
     "opt_expr",
@@ -28,7 +30,10 @@ _COMMANDS = (
     "setundef -zero",
     "opt_expr",
     "pmuxtree",
-    "wreduce t:$add t:$sub t:$neg",
+    # Of a sum of three numbers, the first addition has the width of the result.
+    f"techmap -max_iter 1 -map {quote_path(_CUT_SUMS)} {_FIRST_OF_THREE}",
+    "opt_clean -purge",
+    f"wreduce t:$add t:$sub t:$neg %u %u {_FIRST_OF_THREE} %d",
     f"techmap -max_iter 1 -map {quote_path(_EQUAL_WIDTHS)}",
     "setundef -zero",
     "opt_clean -purge",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from amaranth import Const, Module, Signal, Value
 
-from hwgen.adders import Adder, AdderGraph
+from hwgen.adders import AdderGraph
 from hwgen.numeric import CodeType
-from hwgen.rtl.adder_tree import Term, add
+from hwgen.rtl.adder_tree import Term, add_in_width
 from hwgen.rtl.stream.component import code_shape
 
 
@@ -56,21 +56,22 @@ class AdderGraphDatapath:
         level = graph.levels[node]
         stage = (level - 1) // self.levels_per_stage
         closes = level % self.levels_per_stage == 0
-        a, b = self.at(adder.a, stage), self.at(adder.b, stage)
-        total, result = self._sum(adder, a, b, graph.intervals[node], f"{self.name}_n{node}")
-        (self.registered if closes else self.combinational).append((total, result))
-        self._values[node, stage + int(closes)] = Term(total, graph.intervals[node])
-
-    @staticmethod
-    def _sum(adder: Adder, a: Term, b: Term, codes: CodeType, name: str) -> tuple[Signal, Value]:
-        """Return the adder's signal, as wide as its exact interval, and what to assign to it."""
-        operands = (
-            Term(a.value, a.codes, 0, adder.negative_a),
-            Term(b.value, b.codes, adder.shift, adder.negative_b),
-        )
-        _, result = add(*operands, name)
+        operands = []
+        # A positive one first: what is left are additions and subtractions.
+        for source, shift, negative in sorted(adder.operands, key=lambda o: o.negative):
+            value = self.at(source, stage)
+            operands.append(Term(value.value, value.codes, shift, negative))
+        codes = graph.intervals[node]
+        name = f"{self.name}_n{node}"
         total = Signal(code_shape(codes), name=name, reset_less=True)
-        return total, result
+        if len(operands) == 3:
+            # The name and the attribute tell the steps that write and read Verilog.
+            pair = Signal(codes.width, name=f"{name}_pair", attrs={"three_operands": 1})
+            self.combinational.append((pair, add_in_width(operands[:2], codes.width)))
+            operands = [Term(pair, CodeType(0, (1 << codes.width) - 1)), operands[2]]
+        result = add_in_width(operands, codes.width)
+        (self.registered if closes else self.combinational).append((total, result))
+        self._values[node, stage + int(closes)] = Term(total, codes)
 
     def at(self, node: int, stage: int) -> Term:
         """Return the value of `node` after `stage` registers."""
@@ -128,8 +129,8 @@ def graph_registers(graph: AdderGraph, latency: int, levels_per_stage: int = 1) 
     there = [level // levels_per_stage for level in graph.levels]
     last = list(there)
     for adder, level in zip(graph.adders, graph.levels[len(graph.inputs) :], strict=True):
-        for operand in (adder.a, adder.b):
-            last[operand] = max(last[operand], (level - 1) // levels_per_stage)
+        for operand in adder.operands:
+            last[operand.node] = max(last[operand.node], (level - 1) // levels_per_stage)
     for output in graph.outputs:
         if output.node is not None:
             last[output.node] = max(last[output.node], latency)
