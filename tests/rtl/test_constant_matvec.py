@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from hwgen.adders import FABRICS, AdderTarget
 from hwgen.ir import TensorType
 from hwgen.numeric import CodeType
+from hwgen.rtl.adder_graph import delay_lines
 from hwgen.rtl.constant_matvec import ConstantMatVec
 from hwgen.rtl.dot import KERNELS
 
@@ -40,4 +42,26 @@ def test_prediction_is_the_cost_of_the_graph():
     kernel = KERNELS["mac"](weights, X)
     sums = TensorType((8,), CodeType(-4096, 4095))
     predicted = ConstantMatVec.resources_of(kernel, weights, sums)
-    assert predicted.lut == unit("mac", weights).cost_bits()
+    graph = unit("mac", weights)
+    stages = ConstantMatVec.stages_of(kernel, weights, graph, AdderTarget())
+    lines = delay_lines(graph, stages, FABRICS["xcup"])
+    assert predicted.lut == graph.cost_bits() + lines.lut
+    assert predicted.ff == 8 * X.width + lines.ff + 8 * sums.codes.width
+
+
+@pytest.mark.parametrize("kernel", ["mac", "xnor"])
+def test_a_slower_clock_takes_fewer_registers(kernel):
+    signs = kernel == "xnor"
+    weights = np.random.default_rng(1).integers(0 if signs else -32, 2 if signs else 32, (8, 16))
+    weights = 2 * weights - 1 if signs else weights
+    inputs = CodeType.binary() if signs else X
+    dot, sums = KERNELS[kernel](weights, inputs), TensorType((8,), CodeType(-8192, 8191))
+    found = []
+    for mhz in (500, 200, 100, 10):
+        target = AdderTarget(family="ecp5", period_ps=1_000_000 // mhz)
+        depth = ConstantMatVec.depth_of(dot, weights, target)
+        found.append((depth, ConstantMatVec.resources_of(dot, weights, sums, target).ff))
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+    # The input and the output register, and with a graph nothing else.
+    assert found[-1][0] == (3 if signs else 2)
