@@ -42,6 +42,17 @@ def minimum_depth(matrix: Array, operands: int = 2) -> int:
     return int(level_for(int(count_digits(matrix).sum(axis=1).max(initial=0)), operands))
 
 
+def roomy_depth(matrix: Array, operands: int = 2) -> int:
+    """Levels of adders that leave a search for shared sums some room.
+
+    Three operands need so few levels that the least leave none: their trees would be full.
+    """
+    if operands == 2:
+        return minimum_depth(matrix)
+    digits = int(count_digits(matrix).sum(axis=1).max(initial=0))
+    return min(int(level_for(2 * digits, operands)), minimum_depth(matrix))
+
+
 def plain_terms(matrix: Array) -> list[Terms]:
     """Return each row as its own signed digits."""
     return [digit_terms(row) for row in matrix]

@@ -23,7 +23,8 @@ TEXT = """graph tiny
 %x : [2] -8..7 scale 0x1p-3 = input rounding=RND_CONV zero_point=0 prepare=()
 %fc1 : [2] -75..75 scale 0x1p-7 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac \
 pixels=1 target=AdderTarget(effort=0x0p+0, three_operands=false, \
-multiplier=MultiplierShape(name="DSP48E2", wide=27, narrow=18))  # from "fc1/MatMul"
+multiplier=MultiplierShape(name="DSP48E2", wide=27, narrow=18), family="xcup", period_ps=0)  \
+# from "fc1/MatMul"
 output %fc1
 """
 
