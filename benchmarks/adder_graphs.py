@@ -26,7 +26,15 @@ from pathlib import Path
 import numpy as np
 from amaranth.back import rtlil
 
-from hwgen.adders import Adder, AdderGraph, Output, SolveOptions, minimum_depth, solve
+from hwgen.adders import (
+    Adder,
+    AdderGraph,
+    Output,
+    SolveOptions,
+    level_stages,
+    minimum_depth,
+    solve,
+)
 from hwgen.board import load_board
 from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.build.synthesis_attributes import with_attributes
@@ -192,7 +200,8 @@ class Pipelined(Pipeline):
 
     def datapath(self, m, lanes, advance, accept):
         """Return the rows after the last level."""
-        rows = build_graph(m, self.graph, lanes, advance, "sum", self.depth)
+        stages = level_stages(self.graph, self.depth)
+        rows = build_graph(m, self.graph, lanes, advance, "sum", stages)
         return [widen(row, self.result.width) for row in rows]
 
 

@@ -21,7 +21,7 @@ from hwgen.numeric import CodeType
 from hwgen.resources import cache_folder
 
 # Part of the key: raise it when `solve` gives different graphs.
-_SOLVER_REVISION = 5
+_SOLVER_REVISION = 6
 _solved: dict[str, AdderGraph] = {}
 
 
@@ -59,7 +59,10 @@ def _read(entry: Path, matrix: Array, inputs: Sequence[CodeType]) -> AdderGraph 
     plain = tuple(CodeType(codes.lo, codes.hi) for codes in inputs)
     try:
         stored = json.loads(entry.read_text(encoding="utf-8"))
-        adders = tuple(Adder(a, b, s, bool(na), bool(nb)) for a, b, s, na, nb in stored["adders"])
+        adders = tuple(
+            Adder(a, b, shift_b, bool(na), bool(nb), c, shift_c, bool(nc))
+            for a, b, shift_b, na, nb, c, shift_c, nc in stored["adders"]
+        )
         outputs = tuple(Output(node, s, bool(negative)) for node, s, negative in stored["outputs"])
         graph = AdderGraph(plain, adders, outputs)
         graph.verify(matrix)
@@ -70,7 +73,10 @@ def _read(entry: Path, matrix: Array, inputs: Sequence[CodeType]) -> AdderGraph 
 
 def _write(entry: Path, graph: AdderGraph) -> None:
     """Store in one step, so that nobody reads half an entry."""
-    adders = [[a.a, a.b, a.shift, int(a.negative_a), int(a.negative_b)] for a in graph.adders]
+    adders = [
+        [a.a, a.b, a.shift, a.negative_a, a.negative_b, a.c, a.shift_c, a.negative_c]
+        for a in graph.adders
+    ]
     outputs = [[o.node, o.shift, int(o.negative)] for o in graph.outputs]
     staging = entry.with_suffix(f".{os.getpid()}")
     # A cache that cannot be written costs time, nothing else.

@@ -21,6 +21,8 @@ from hwgen.adders.compiled import compiled
 from hwgen.adders.expressions import (
     EXPRESSIONS,
     INPUTS,
+    OPERANDS,
+    SHARES,
     TERMS,
     Array,
     Expressions,
@@ -63,7 +65,9 @@ def _score(
     else:
         lo = pool.lo[a] + (pool.lo[b] << shift)
         hi = pool.hi[a] + (pool.hi[b] << shift)
-    bits = adder_bits(pool.lo[a], pool.hi[a], pool.lo[b], pool.hi[b], shift, lo, hi, False)
+    bits = adder_bits(
+        pool.lo[a], pool.hi[a], pool.lo[b], pool.hi[b], shift, key & 1, 0, 0, 0, 0, lo, hi
+    )
     mixed = (key ^ seed) & 0x7FFFFFFF
     mixed = (mixed * 1103515245 + (key >> 31) + 12345) & 0x7FFFFFFF
     mixed = ((mixed ^ (mixed >> 15)) * 48271) & 0x7FFFFFFF
@@ -78,7 +82,8 @@ def _find(
     """Return positions (first << 32 | second) of an occurrence with no term marked, or -1."""
     a, b, shift = key >> 27, (key >> 7) & 0xFFFFF, (key >> 1) & 63
     level_a, level_b = pool.level[a], pool.level[b]
-    gain = (2 << max(level_a, level_b)) - (1 << level_a) - (1 << level_b)
+    shares = SHARES[pool.size[OPERANDS]]
+    gain = shares[max(level_a, level_b) + 1] - shares[level_a] - shares[level_b]
     if kraft[e] + gain > budget[e]:
         return -1
     begin, end = pool.start[e], pool.start[e] + pool.length[e]
@@ -268,9 +273,10 @@ def _apply(
     touched = np.empty(candidates.size, dtype=np.int64)
     hits = 0
     new = _append(pool, key)
-    kraft[count] = budget[count] = 1 << pool.level[new]
-    gain = (1 << pool.level[new]) - (1 << pool.level[key >> 27])
-    gain -= 1 << pool.level[(key >> 7) & 0xFFFFF]
+    shares = SHARES[pool.size[OPERANDS]]
+    kraft[count] = budget[count] = shares[pool.level[new]]
+    gain = shares[pool.level[new]] - shares[pool.level[key >> 27]]
+    gain -= shares[pool.level[(key >> 7) & 0xFFFFF]]
     for e in candidates:
         place = _find(pool, e, key, budget, kraft, taken, -1)
         if place >= 0:
@@ -306,14 +312,17 @@ def _all_patterns(pool: Expressions) -> Array:
 
 
 @compiled
-def eliminate(pool: Expressions, bounds: Array, weight: Array, noise: float, seed: int) -> int:
-    """Share patterns in place until none occurs twice; return the work done, in looks at terms.
+def eliminate(
+    pool: Expressions, bounds: Array, weight: Array, least: int, noise: float, seed: int
+) -> int:
+    """Share patterns in place until none is left; return the work done, in looks at terms.
 
     Parameters
     ----------
     pool : with room for the new expressions
     bounds : adders on the longest path to each output
     weight : what an adder of so many bits counts for
+    least : how often a pattern must occur to be shared; 2 or more
     noise, seed : random preference between patterns, 0.0 for none
     """
     count = pool.size[EXPRESSIONS]
@@ -321,10 +330,11 @@ def eliminate(pool: Expressions, bounds: Array, weight: Array, noise: float, see
     most = count + pool.size[TERMS]  # each new expression saves an addition
     budget = np.empty(most, dtype=np.int64)
     kraft = np.zeros(most, dtype=np.int64)
+    shares = SHARES[pool.size[OPERANDS]]
     for e in range(count):
         for k in range(pool.start[e], pool.start[e] + pool.length[e]):
-            kraft[e] += 1 << pool.level[pool.node[k]]
-        budget[e] = 1 << limits[e]
+            kraft[e] += shares[pool.level[pool.node[k]]]
+        budget[e] = shares[limits[e]]
     taken = np.zeros(3 * pool.size[TERMS], dtype=np.int64)
     index = index_of(pool, pool.size[TERMS])
     keys = _all_patterns(pool)
@@ -336,7 +346,7 @@ def eliminate(pool: Expressions, bounds: Array, weight: Array, noise: float, see
     while heap:
         stored, key = heapq.heappop(heap)
         times = count_of(table, key)
-        if times < 2:
+        if times < least:
             continue
         current = -_score(pool, key, times, weight, noise, seed)
         if current > stored:
@@ -345,7 +355,7 @@ def eliminate(pool: Expressions, bounds: Array, weight: Array, noise: float, see
         step += 1
         work += 40 * _candidates(index, key).size
         times = _occurrences(pool, index, key, budget, kraft, taken, step)
-        if times < 2:
+        if times < least:
             continue
         current = -_score(pool, key, times, weight, noise, seed)
         if heap and current > heap[0][0] and current > stored:

@@ -5,8 +5,8 @@ first `outputs` expressions are the rows of the matrix, the others are sums that
 expressions use. Terms are flat arrays; an expression owns `length` of them from `start`. The
 arrays are oversized and the kernels, compiled by numba where it is there, work in place.
 
-Depth: a sum of terms at levels l1, l2, ... can be built within d levels of two-operand adders
-exactly when sum(2**l) <= 2**d (Kraft), so `level` and the depth bound need no tree.
+Depth: a sum of terms at levels l1, l2, ... can be built within d levels of adders of r operands
+exactly when sum(r**l) <= r**d (Kraft), so `level` and the depth bound need no tree.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from hwgen.adders.compiled import compiled
 Array = npt.NDArray[np.int64]
 
 # Places in `Expressions.size`.
-EXPRESSIONS, TERMS, INPUTS, OUTPUTS = 0, 1, 2, 3
-MAX_DEPTH = 40  # 2**level stays far inside an int64
+EXPRESSIONS, TERMS, INPUTS, OUTPUTS, RESULTS, OPERANDS = 0, 1, 2, 3, 4, 5
+MAX_DEPTH = 34  # 3**level stays far inside an int64
+
+# SHARES[r, l] = r**l: what a node at level l takes of a sum of adders of r operands.
+SHARES = np.zeros((4, MAX_DEPTH + 4), dtype=np.int64)
+for _operands in (2, 3):
+    SHARES[_operands] = [_operands**_level for _level in range(MAX_DEPTH + 4)]
 
 
 class Expressions(NamedTuple):
@@ -30,7 +35,8 @@ class Expressions(NamedTuple):
 
     Parameters
     ----------
-    size : counts of expressions, used terms, inputs, outputs
+    size : counts of expressions, used terms, inputs, outputs and of those among them, the first,
+        that must not come out negative; operands an adder may have
     start, length : first term and number of terms of each expression
     node, shift, negative : the terms
     level, lo, hi : of each node; depth in adders and exact interval
@@ -52,13 +58,13 @@ class Expressions(NamedTuple):
     high: Array
 
 
-def allocate(columns: int, outputs: int, nodes: int, terms: int) -> Expressions:
+def allocate(columns: int, outputs: int, nodes: int, terms: int, operands: int = 2) -> Expressions:
     """Return empty expressions with room for `nodes` nodes and `terms` terms."""
 
     def room(count: int) -> Array:
         return np.zeros(count, dtype=np.int64)
 
-    size = np.array([0, 0, columns, outputs], dtype=np.int64)
+    size = np.array([0, 0, columns, outputs, outputs, operands], dtype=np.int64)
     form = np.zeros((nodes, columns), dtype=np.int64)
     per_term = (room(terms), room(terms), room(terms))
     per_node = (room(nodes), room(nodes), room(nodes))
@@ -78,28 +84,39 @@ def interval_width(lo: int, hi: int) -> int:
 
 
 @compiled
-def adder_bits(
-    lo_a: int, hi_a: int, lo_b: int, hi_b: int, shift: int, lo: int, hi: int, low_negative: bool
-) -> int:
-    """Bits of the adder that makes lo..hi from a and b * 2**shift; see `graph.Adder.bits`."""
-    total = interval_width(lo, hi)
-    width_a = interval_width(lo_a, hi_a)
-    if width_a == 0 or interval_width(lo_b, hi_b) == 0:
-        return 0
-    if low_negative:
-        return total - 1 if shift > 0 else total
-    if lo_a >= 0 and shift >= width_a and lo == lo_a + (lo_b << shift):
-        return 0
-    return max(total - shift, 0)
+def _reaches(lo: int, hi: int, place: int) -> bool:
+    """Whether an operand has a bit at `place` or above; below its own place none counts."""
+    return lo < 0 or interval_width(lo, hi) > max(place, 0)
 
 
 @compiled
-def ceil_log2(value: int) -> int:
-    """Smallest d with value <= 2**d."""
-    bits = 0
-    while (1 << bits) < value:
-        bits += 1
-    return bits
+def adder_bits(
+    lo_a: int, hi_a: int, lo_b: int, hi_b: int, shift_b: int, negative_b: int,
+    lo_c: int, hi_c: int, shift_c: int, negative_c: int, lo: int, hi: int,
+) -> int:  # fmt: skip
+    """Bits of the adder that makes lo..hi of a, b and c; see `graph.Adder.bits`.
+
+    A missing operand has the interval 0..0. The shifts are 0 <= shift_b <= shift_c, and a is not
+    negative.
+    """
+    total = interval_width(lo, hi)
+    start = total
+    if (lo_b != 0 or hi_b != 0) and (negative_b or _reaches(lo_a, hi_a, shift_b)):
+        start = shift_b
+    elif lo_c != 0 or hi_c != 0:
+        above_b = _reaches(lo_b, hi_b, shift_c - shift_b)
+        if negative_c or above_b or _reaches(lo_a, hi_a, shift_c):
+            start = shift_c
+    return max(total - start, 0)
+
+
+@compiled
+def level_for(share: int, operands: int) -> int:
+    """Smallest level at which adders of so many operands can sum up terms with this share."""
+    level = 0
+    while SHARES[operands, level] < share:
+        level += 1
+    return level
 
 
 @compiled
@@ -109,6 +126,7 @@ def describe(pool: Expressions, expression: int) -> None:
     target = inputs + expression
     form = pool.form[target]
     form[:] = 0
+    shares = SHARES[pool.size[OPERANDS]]
     total = 0
     begin = pool.start[expression]
     for k in range(begin, begin + pool.length[expression]):
@@ -116,10 +134,10 @@ def describe(pool: Expressions, expression: int) -> None:
         factor = 1 << pool.shift[k]
         if pool.negative[k]:
             factor = -factor
-        total += 1 << pool.level[source]
+        total += shares[pool.level[source]]
         for i in range(form.size):
             form[i] += factor * pool.form[source, i]
-    pool.level[target] = ceil_log2(total)
+    pool.level[target] = level_for(total, pool.size[OPERANDS])
     pool.lo[target], pool.hi[target] = interval_of(form, pool.low, pool.high)
 
 

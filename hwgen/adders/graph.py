@@ -1,12 +1,14 @@
-"""`AdderGraph`: a constant matrix-vector product as a graph of two-operand adders.
+"""`AdderGraph`: a constant matrix-vector product as a graph of adders of two or three operands.
 
 Nodes are numbered: first the inputs, then the adders, operands before their users. Each adder is
-t = (+-a) +- b * 2**shift; shifts are wires. A node has an exact integer form (its combination of
-the inputs) and, from it, an exact interval. `verify` compares forms with the matrix: that proves
-the graph for all inputs.
+t = (+-a) +- b * 2**shift, and +- c * 2**shift_c where the device adds three numbers in one carry
+chain; shifts are wires. A node has an exact integer form (its combination of the inputs) and,
+from it, an exact interval. `verify` compares forms with the matrix: that proves the graph for all
+inputs.
 
 Source: Voronenko and Puschel, Multiplierless multiple constant multiplication, ACM Trans.
-Algorithms 3(2), 2007 (adder graphs, fundamentals).
+Algorithms 3(2), 2007 (adder graphs, fundamentals); Simkins and Young, Adder circuit for three
+operands in a LUT with carry chain, US patent 7274211, 2007 (what `Adder.bits` counts for three).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,31 +27,55 @@ from hwgen.numeric import CodeType
 Integers = npt.NDArray[np.int64]
 
 
+class Operand(NamedTuple):
+    """(-1 if negative) * node * 2**shift."""
+
+    node: int
+    shift: int
+    negative: bool
+
+
 @dataclass(frozen=True)
 class Adder:
-    """(-a if negative_a else a) + (-b if negative_b else b) * 2**shift; not both negative."""
+    """(-a if negative_a else a) + (-b if negative_b else b) * 2**shift, and c likewise if given.
+
+    Not all operands are negative: the chain has a carry in for one negation, or for two where it
+    adds three numbers.
+    """
 
     a: int
     b: int
     shift: int
     negative_a: bool = False
     negative_b: bool = False
+    c: int | None = None
+    shift_c: int = 0
+    negative_c: bool = False
 
-    def bits(self, a: CodeType, b: CodeType, result: CodeType) -> int:
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The two or three operands."""
+        a = Operand(self.a, 0, self.negative_a)
+        b = Operand(self.b, self.shift, self.negative_b)
+        return (a, b) if self.c is None else (a, b, Operand(self.c, self.shift_c, self.negative_c))
+
+    def bits(self, operands: Sequence[CodeType], result: CodeType) -> int:
         """Return how many bits of carry chain the adder takes, about a LUT each.
 
         That is the width of the result, from its exact interval, without the low bits that are
-        wires of one operand: the `shift` low bits of a, or of -a only the lowest. Nothing is
-        needed at all where an unsigned a lies wholly below b, or an operand is zero.
+        wires: below the place where two operands meet, or where a negative one begins.
         """
-        width_a = 0 if a.lo == a.hi == 0 else a.width
-        if width_a == 0 or b.lo == b.hi == 0:
-            return 0
-        if self.negative_a:
-            return max(result.width - min(self.shift, 1), 0)
-        if not self.negative_b and a.lo >= 0 and self.shift >= width_a:
-            return 0
-        return max(result.width - self.shift, 0)
+        # A sign bit goes on to the end.
+        placed = sorted(
+            (shift, result.width if codes.lo < 0 else shift + codes.width, negative)
+            for (_, shift, negative), codes in zip(self.operands, operands, strict=True)
+            if (codes.lo, codes.hi) != (0, 0)
+        )
+        starts = [shift for shift, _, negative in placed if negative]
+        for k, (shift, _, _) in enumerate(placed):
+            if any(end > shift for _, end, _ in placed[:k]):
+                starts.append(shift)
+        return max(result.width - min(starts, default=result.width), 0)
 
 
 @dataclass(frozen=True)
@@ -78,11 +105,12 @@ class AdderGraph:
     def __post_init__(self) -> None:
         for k, adder in enumerate(self.adders):
             node = len(self.inputs) + k
-            sound = 0 <= adder.a < node and 0 <= adder.b < node and adder.shift >= 0
-            if not sound or (adder.negative_a and adder.negative_b):
+            operands = adder.operands
+            sound = all(0 <= source < node and shift >= 0 for source, shift, _ in operands)
+            if not sound or all(negative for _, _, negative in operands):
                 raise AdderGraphError(
                     f"adder graph: node {node} is {adder}; expected earlier operands, a shift of "
-                    "zero or more and at most one negative operand"
+                    "zero or more and a positive operand"
                 )
         nodes = len(self.inputs) + len(self.adders)
         for row, output in enumerate(self.outputs):
@@ -98,12 +126,12 @@ class AdderGraph:
         forms = np.zeros((count + len(self.adders), count), dtype=np.int64)
         forms[:count] = np.eye(count, dtype=np.int64)
         for node, adder in enumerate(self.adders, start=count):
-            a, b = forms[adder.a], forms[adder.b]
-            # Half the range of int64, so that neither the shift nor the sum can wrap unseen.
-            if int(np.abs(b).max(initial=0)) << adder.shift >= 1 << 61:
-                raise AdderGraphError(f"adder graph: node {node} exceeds 61 bits")
-            b = b << adder.shift
-            forms[node] = (-a if adder.negative_a else a) + (-b if adder.negative_b else b)
+            for source, shift, negative in adder.operands:
+                # A part of int64's range, so that neither the shift nor the sum can wrap unseen.
+                if int(np.abs(forms[source]).max(initial=0)) << shift >= 1 << 61:
+                    raise AdderGraphError(f"adder graph: node {node} exceeds 61 bits")
+                term = forms[source] << shift
+                forms[node] += -term if negative else term
         return forms
 
     @cached_property
@@ -122,7 +150,7 @@ class AdderGraph:
         """Adders on the longest path to each node."""
         levels = [0] * len(self.inputs)
         for adder in self.adders:
-            levels.append(1 + max(levels[adder.a], levels[adder.b]))
+            levels.append(1 + max(levels[operand.node] for operand in adder.operands))
         return tuple(levels)
 
     def depth(self) -> int:
@@ -133,7 +161,7 @@ class AdderGraph:
         """Bits of each adder; see `Adder.bits`."""
         ranges = self.intervals
         return [
-            adder.bits(ranges[adder.a], ranges[adder.b], ranges[node])
+            adder.bits([ranges[operand.node] for operand in adder.operands], ranges[node])
             for node, adder in enumerate(self.adders, start=len(self.inputs))
         ]
 
@@ -146,8 +174,11 @@ class AdderGraph:
         """Return the outputs for inputs [..., I], adder by adder."""
         nodes: list[Integers] = [x[..., k] for k in range(len(self.inputs))]
         for adder in self.adders:
-            a, b = nodes[adder.a], nodes[adder.b] << adder.shift
-            nodes.append((-a if adder.negative_a else a) + (-b if adder.negative_b else b))
+            total = np.zeros_like(x[..., 0])
+            for source, shift, negative in adder.operands:
+                term = nodes[source] << shift
+                total = total - term if negative else total + term
+            nodes.append(total)
         rows = [
             np.zeros(x.shape[:-1], dtype=np.int64)
             if output.node is None
@@ -184,57 +215,3 @@ class AdderGraph:
                 f"adder graph: output {row} computes {found[row].tolist()}, "
                 f"expected {np.asarray(matrix)[row].tolist()}"
             )
-
-
-def flip_costs(graph: AdderGraph, uses: Sequence[int]) -> list[int | None]:
-    """Return for each node the bits it costs to make it negative instead, None if it is shared."""
-    costs: list[int | None] = [None] * len(graph.inputs)
-    for node, adder in enumerate(graph.adders, start=len(graph.inputs)):
-        low_bits = max(adder.shift - 1, 0)
-        if uses[node] > 1:
-            costs.append(None)
-        elif adder.negative_a or adder.negative_b:
-            costs.append(-low_bits if adder.negative_a else low_bits)
-        else:
-            of_b = costs[adder.b]
-            ways = [costs[adder.a], None if of_b is None else of_b + low_bits]
-            costs.append(min((way for way in ways if way is not None), default=None))
-    return costs
-
-
-def with_positive_outputs(graph: AdderGraph) -> AdderGraph:
-    """Return the graph with negative outputs made positive, where subtracting the other way does.
-
-    A node used once may be negated for free by swapping the roles in a subtraction, up to the low
-    bits that are no longer wires; a sum passes the wish on to one of its operands.
-    """
-    adders = list(graph.adders)
-    outputs = list(graph.outputs)
-    uses = [0] * (len(graph.inputs) + len(adders))
-    for adder in adders:
-        uses[adder.a] += 1
-        uses[adder.b] += 1
-    for output in outputs:
-        if output.node is not None:
-            uses[output.node] += 1
-    costs = flip_costs(graph, uses)
-    first = len(graph.inputs)
-    for row, output in enumerate(outputs):
-        if not output.negative or output.node is None or costs[output.node] is None:
-            continue
-        outputs[row] = Output(output.node, output.shift)
-        node = output.node
-        while True:
-            adder = adders[node - first]
-            if adder.negative_a or adder.negative_b:
-                flipped = (not adder.negative_a, not adder.negative_b)
-                adders[node - first] = Adder(adder.a, adder.b, adder.shift, *flipped)
-                break
-            of_a, of_b = costs[adder.a], costs[adder.b]
-            low_bits = max(adder.shift - 1, 0)
-            through_a = of_b is None or (of_a is not None and of_a <= of_b + low_bits)
-            # -(a + b) = (-a) - b = (-b) - a
-            flipped = (False, True) if through_a else (True, False)
-            adders[node - first] = Adder(adder.a, adder.b, adder.shift, *flipped)
-            node = adder.a if through_a else adder.b
-    return AdderGraph(graph.inputs, tuple(adders), tuple(outputs))

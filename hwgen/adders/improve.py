@@ -12,7 +12,15 @@ import numpy as np
 
 from hwgen.adders.compiled import compiled
 from hwgen.adders.eliminate import eliminate
-from hwgen.adders.expressions import EXPRESSIONS, INPUTS, TERMS, Array, Expressions, allocate
+from hwgen.adders.expressions import (
+    EXPRESSIONS,
+    INPUTS,
+    OPERANDS,
+    TERMS,
+    Array,
+    Expressions,
+    allocate,
+)
 from hwgen.adders.neighbourhood import (
     Part,
     cut_out,
@@ -26,7 +34,7 @@ from hwgen.adders.neighbourhood import (
 )
 from hwgen.adders.reencode import reencode
 from hwgen.adders.restructure import restructure
-from hwgen.adders.sums import build_sums
+from hwgen.adders.sums import COLUMNS, build_sums
 
 
 class Workshop(NamedTuple):
@@ -47,9 +55,10 @@ class Workshop(NamedTuple):
 def workshop(pool: Expressions, terms: int) -> Workshop:
     """Return a workshop for parts of `pool` that grow to as many terms on the way."""
     columns = int(pool.form.shape[1])
-    before, opened, after = (allocate(columns, 1, 2 * terms, terms) for _ in range(3))
+    operands = int(pool.size[OPERANDS])
+    before, opened, after = (allocate(columns, 1, 2 * terms, terms, operands) for _ in range(3))
     nodes = 3 * terms
-    lists = (np.zeros((nodes, size), dtype=np.int64) for size in (5, 3, columns))
+    lists = (np.zeros((nodes, size), dtype=np.int64) for size in (COLUMNS, 3, columns))
     flat = (np.zeros(nodes, dtype=np.int64) for _ in range(3))
     return Workshop(empty_part(pool), before, opened, after, *lists, *flat)
 
@@ -84,7 +93,11 @@ def _solve_anew(shop: Workshop, weights: Array, state: int) -> int:
     state = next_random(state)
     weight = weights[(state >> 16) % weights.shape[0]]
     noise = 0.15 * ((state >> 24) % 4)
-    work: int = eliminate(shop.opened, shop.part.bounds, weight, noise, (state >> 8) & 0x7FFFFFFF)
+    state = next_random(state)
+    # A sum that two others use saves nothing where these have room for its operands.
+    least = 2 + ((state >> 20) & 1) * (shop.opened.size[OPERANDS] - 2)
+    seed = (state >> 8) & 0x7FFFFFFF
+    work: int = eliminate(shop.opened, shop.part.bounds, weight, least, noise, seed)
     nothing = np.zeros(shop.opened.size[EXPRESSIONS], dtype=np.int64)
     if not restructure(shop.opened, nothing, shop.after):
         return 0

@@ -13,7 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from hwgen.adders.compiled import compiled
-from hwgen.adders.expressions import EXPRESSIONS, INPUTS, OUTPUTS, TERMS, Array, Expressions
+from hwgen.adders.expressions import (
+    EXPRESSIONS,
+    INPUTS,
+    OUTPUTS,
+    RESULTS,
+    TERMS,
+    Array,
+    Expressions,
+)
 
 
 class Part(NamedTuple):
@@ -22,7 +30,7 @@ class Part(NamedTuple):
     Parameters
     ----------
     counts : numbers of members and of sources
-    members : expressions; outputs of the part first, once it is cut out
+    members : expressions; once it is cut out, first the rows, then other outputs of the part
     sources : nodes of the pool that are inputs of the part
     inside : of each expression, 1 for members
     place : of each node of the pool, its number among the sources + 1, 0 elsewhere
@@ -145,18 +153,23 @@ def _used_outside(pool: Expressions, users: Users, part: Part, e: int) -> bool:
 
 
 @compiled
-def _outputs_first(pool: Expressions, users: Users, part: Part, max_depth: int) -> int:
-    """Order the members and fill in the bounds; return the number of outputs."""
-    outputs = 0
-    for m in range(part.counts[0]):
-        e = part.members[m]
-        used = _used_outside(pool, users, part, e)
-        if not used and e >= pool.size[OUTPUTS]:
-            continue
-        part.bounds[outputs] = pool.level[pool.size[INPUTS] + e] if used else max_depth
-        part.members[m], part.members[outputs] = part.members[outputs], e
-        outputs += 1
-    return outputs
+def _outputs_first(pool: Expressions, users: Users, part: Part, max_depth: int) -> tuple[int, int]:
+    """Order the members and fill in the bounds; return the numbers of rows and of outputs."""
+    outputs, rows = 0, 0
+    for is_row in (True, False):
+        for m in range(outputs, part.counts[0]):
+            e = part.members[m]
+            if (e < pool.size[OUTPUTS]) != is_row:
+                continue
+            used = _used_outside(pool, users, part, e)
+            if not used and not is_row:
+                continue
+            part.bounds[outputs] = pool.level[pool.size[INPUTS] + e] if used else max_depth
+            part.members[m], part.members[outputs] = part.members[outputs], e
+            outputs += 1
+        if is_row:
+            rows = outputs
+    return rows, outputs
 
 
 @compiled
@@ -165,7 +178,7 @@ def cut_out(
 ) -> bool:
     """Write the part into `target`; returns False where there is not enough room."""
     inputs = pool.size[INPUTS]
-    outputs = _outputs_first(pool, users, part, max_depth)
+    rows, outputs = _outputs_first(pool, users, part, max_depth)
     sources, held = 0, 0
     for m in range(part.counts[0]):
         e = part.members[m]
@@ -182,7 +195,7 @@ def cut_out(
     if sources + part.counts[0] > target.start.size or held > target.node.size:
         return False
     target.size[EXPRESSIONS], target.size[TERMS] = part.counts[0], held
-    target.size[INPUTS], target.size[OUTPUTS] = sources, outputs
+    target.size[INPUTS], target.size[OUTPUTS], target.size[RESULTS] = sources, outputs, rows
     target.low[:], target.high[:] = pool.low, pool.high
     for s in range(sources):
         _copy_node(pool, part.sources[s], target, s)

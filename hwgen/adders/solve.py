@@ -13,16 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from hwgen.adders.eliminate import eliminate
-from hwgen.adders.expressions import INPUTS, MAX_DEPTH, OUTPUTS, TERMS, Array, Expressions, allocate
-from hwgen.adders.graph import Adder, AdderGraph, Output, with_positive_outputs
+from hwgen.adders.expressions import (
+    INPUTS,
+    MAX_DEPTH,
+    OPERANDS,
+    OUTPUTS,
+    TERMS,
+    Array,
+    Expressions,
+    allocate,
+)
+from hwgen.adders.graph import Adder, AdderGraph, Output
 from hwgen.adders.improve import improve, workshop
 from hwgen.adders.restructure import restructure
 from hwgen.adders.start import difference_terms, expressions_of, minimum_depth, plain_terms
-from hwgen.adders.sums import build_sums
+from hwgen.adders.sums import COLUMNS, build_sums
 from hwgen.errors import AdderGraphError
 from hwgen.numeric import CodeType
 
@@ -45,11 +55,13 @@ class SolveOptions:
     max_depth : adders on the longest path; None for one more than the least possible
     effort : work to spend on the search, in seconds of a common core; 0 takes the greedy start
     seed : of the random choices
+    operands : of an adder at most, 2 or 3
     """
 
     max_depth: int | None = None
     effort: float = 0.0
     seed: int = 1
+    operands: int = 2
 
 
 def solve(
@@ -71,7 +83,7 @@ def solve(
     depth = _checked_depth(matrix, inputs, options)
     search = _Search(matrix, inputs, depth, options)
     search.run()
-    graph = with_positive_outputs(_graph_of(search.best, inputs, depth))
+    graph = _graph_of(search.best, inputs, depth)
     graph.verify(matrix)
     return graph
 
@@ -88,7 +100,7 @@ def _checked_depth(matrix: Array, inputs: Sequence[CodeType], options: SolveOpti
             f"adder graph: results reach {widest.bit_length() + 1} bits, expected at most "
             f"{_WIDEST}; quantize weights or inputs to fewer bits"
         )
-    least = minimum_depth(matrix)
+    least = minimum_depth(matrix, options.operands)
     depth = least + 1 if options.max_depth is None else options.max_depth
     if depth < least:
         raise AdderGraphError(
@@ -103,7 +115,7 @@ class _Scratch:
     def __init__(self, pool: Expressions) -> None:
         inputs = int(pool.size[INPUTS])
         nodes = inputs + pool.node.size
-        self.adders = np.zeros((nodes, 5), dtype=np.int64)
+        self.adders = np.zeros((nodes, COLUMNS), dtype=np.int64)
         self.refs = np.zeros((pool.start.size, 3), dtype=np.int64)
         self.form = np.zeros((nodes, inputs), dtype=np.int64)
         self.lo, self.hi, self.level = (np.zeros(nodes, dtype=np.int64) for _ in range(3))
@@ -124,10 +136,11 @@ class _Search:
         self.seed = options.seed
         self.budget = int(options.effort * WORK_PER_SECOND)
         self.work = 0
-        self.starts = [expressions_of(plain_terms(matrix), inputs)]
-        differences = difference_terms(matrix, depth)
+        operands = options.operands
+        self.starts = [expressions_of(plain_terms(matrix), inputs, operands)]
+        differences = difference_terms(matrix, depth, operands)
         if any(node >= len(inputs) for row in differences for node, _, _ in row):
-            self.starts.append(expressions_of(differences, inputs))
+            self.starts.append(expressions_of(differences, inputs, operands))
         largest = max(self.starts, key=lambda pool: pool.node.size)
         self.scratch = _Scratch(largest)
         self.best = self._room(largest)
@@ -138,20 +151,21 @@ class _Search:
     @staticmethod
     def _room(like: Expressions) -> Expressions:
         inputs, outputs = int(like.size[INPUTS]), int(like.size[OUTPUTS])
-        return allocate(inputs, outputs, like.start.size, like.node.size)
+        operands = int(like.size[OPERANDS])
+        return allocate(inputs, outputs, like.start.size, like.node.size, operands)
 
     def run(self) -> None:
         for start in self.starts:
-            for weight in _WEIGHTS:
+            for weight, least in product(_WEIGHTS, range(2, int(start.size[OPERANDS]) + 1)):
                 keep = np.zeros(start.start.size, dtype=np.int64)
                 restructure(start, keep, self.spare)
-                self._solve_spare(weight)
+                self._solve_spare(weight, least)
         if self.work < self.budget:
             self._improve()
 
-    def _solve_spare(self, weight: Array) -> None:
+    def _solve_spare(self, weight: Array, least: int) -> None:
         """Solve the expressions in `spare`; take them over if they are better."""
-        self.work += int(eliminate(self.spare, self.bounds, weight, 0.0, 1))
+        self.work += int(eliminate(self.spare, self.bounds, weight, least, 0.0, 1))
         keep = np.zeros(self.spare.start.size, dtype=np.int64)
         if not restructure(self.spare, keep, self.trial):
             return
@@ -193,11 +207,10 @@ _WAYS = np.stack(_WEIGHTS)
 def _graph_of(pool: Expressions, inputs: Sequence[CodeType], depth: int) -> AdderGraph:
     scratch = _Scratch(pool)
     scratch.build(pool, depth)
+    rows = scratch.adders[len(inputs) : int(scratch.adders[0, 0])].tolist()
     adders = tuple(
-        Adder(int(a), int(b), int(shift), bool(negative_a), bool(negative_b))
-        for a, b, shift, negative_a, negative_b in scratch.adders[
-            len(inputs) : int(scratch.adders[0, 0])
-        ].tolist()
+        Adder(a, b, shift_b, bool(na), bool(nb), None if c < 0 else c, shift_c, bool(nc))
+        for a, b, c, shift_b, shift_c, na, nb, nc, *_ in rows
     )
     outputs = tuple(
         Output(None) if node < 0 else Output(int(node), int(shift), bool(negative))

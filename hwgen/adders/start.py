@@ -19,8 +19,8 @@ from hwgen.adders.expressions import (
     Array,
     Expressions,
     allocate,
-    ceil_log2,
     describe,
+    level_for,
 )
 from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import count_digits, signed_digits
@@ -37,9 +37,20 @@ def digit_terms(row: Array) -> Terms:
     ]
 
 
-def minimum_depth(matrix: Array) -> int:
-    """Levels of adders that the row with most signed digits needs."""
-    return ceil_log2(max(int(count_digits(matrix).sum(axis=1).max(initial=0)), 1))
+def minimum_depth(matrix: Array, operands: int = 2) -> int:
+    """Levels of adders of so many operands that the row with most signed digits needs."""
+    return int(level_for(int(count_digits(matrix).sum(axis=1).max(initial=0)), operands))
+
+
+def roomy_depth(matrix: Array, operands: int = 2) -> int:
+    """Levels of adders that leave a search for shared sums some room.
+
+    Three operands need so few levels that the least leave none: their trees would be full.
+    """
+    if operands == 2:
+        return minimum_depth(matrix)
+    digits = int(count_digits(matrix).sum(axis=1).max(initial=0))
+    return min(int(level_for(2 * digits, operands)), minimum_depth(matrix))
 
 
 def plain_terms(matrix: Array) -> list[Terms]:
@@ -47,7 +58,7 @@ def plain_terms(matrix: Array) -> list[Terms]:
     return [digit_terms(row) for row in matrix]
 
 
-def difference_terms(matrix: Array, max_depth: int) -> list[Terms]:
+def difference_terms(matrix: Array, max_depth: int, operands: int = 2) -> list[Terms]:
     """Return each row as its own digits or as another row plus the digits of the difference.
 
     Prim's algorithm from the zero row; a row joins the parent to which it has fewest digits and
@@ -62,8 +73,8 @@ def difference_terms(matrix: Array, max_depth: int) -> list[Terms]:
         row = min(waiting, key=lambda r: (int(best[r]), r))
         waiting.remove(row)
         way = parent[row]
-        kraft = int(best[row]) + (1 << levels[way[0]] if way is not None else 0)
-        levels[row] = ceil_log2(max(kraft, 1))
+        share = int(best[row]) + (operands ** levels[way[0]] if way is not None else 0)
+        levels[row] = int(level_for(share, operands))
         if not np.any(matrix[row]):
             continue
         for other in sorted(waiting):
@@ -71,7 +82,7 @@ def difference_terms(matrix: Array, max_depth: int) -> list[Terms]:
                 digits = _distance(matrix[other], matrix[row], negative)
                 # The parent is a term as well, hence the one.
                 closer = digits + 1 < best[other] + (parent[other] is not None)
-                if closer and digits + (1 << levels[row]) <= 1 << max_depth:
+                if closer and digits + operands ** levels[row] <= operands**max_depth:
                     best[other], parent[other] = digits, (row, negative)
     terms = []
     for row, way in enumerate(parent):
@@ -88,11 +99,14 @@ def _distance(row: Array, other: Array, negative: bool) -> int:
     return int(count_digits(row + other if negative else row - other).sum())
 
 
-def expressions_of(terms: Sequence[Terms], inputs: Sequence[CodeType]) -> Expressions:
+def expressions_of(
+    terms: Sequence[Terms], inputs: Sequence[CodeType], operands: int = 2
+) -> Expressions:
     """Return the pool with one expression a row, and room to work in."""
     total = sum(len(row) for row in terms)
     count = len(inputs)
-    pool = allocate(count, len(terms), count + len(terms) + 2 * total + 8, 4 * total + 64)
+    nodes = count + len(terms) + 2 * total + 8
+    pool = allocate(count, len(terms), nodes, 4 * total + 64, operands)
     at = 0
     for expression, row in enumerate(terms):
         pool.start[expression], pool.length[expression] = at, len(row)

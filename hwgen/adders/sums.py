@@ -1,9 +1,10 @@
-"""`build_sums`: turn expressions into two-operand adders, the narrowest first, and count bits.
+"""`build_sums`: turn expressions into adders, the narrowest first, and count bits.
 
 Wide terms are added late, as in a Huffman tree, because an adder is as wide as its result; terms
-whose low bits do not overlap are cheap to add. So the cheapest pair among the few lowest terms is
-taken, and how few is tried out for each expression. The depth bound is kept by looking only at
-pairs after which the rest still fits, see `expressions`.
+whose low bits do not overlap are cheap to add. So the cheapest pair, or triple where an adder takes
+three operands, among the few lowest terms is taken, and how few is tried out for each expression.
+The depth bound is kept by looking only at choices after which the rest still fits, see
+`expressions`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from hwgen.adders.compiled import compiled
 from hwgen.adders.expressions import (
     INPUTS,
-    OUTPUTS,
+    OPERANDS,
+    RESULTS,
+    SHARES,
     TERMS,
     Array,
     Expressions,
@@ -24,55 +27,136 @@ from hwgen.adders.expressions import (
     topological_order,
 )
 
-# Columns of the adder list: t = a + b * 2**shift, b subtracted, or a subtracted from b * 2**shift.
-A, B, SHIFT, NEGATIVE_A, NEGATIVE_B = 0, 1, 2, 3, 4
+# Columns of the adder list: t = +-a +- b * 2**shift_b +- c * 2**shift_c, c is -1 where there is
+# none. Behind them, the bits of t, and how many more it takes to make -t of the same operands.
+A, B, C, SHIFT_B, SHIFT_C, NEGATIVE_A, NEGATIVE_B, NEGATIVE_C, BITS, TURN = range(10)
+COLUMNS = 10
 
-
-# Among how many of the lowest terms a pair is sought.
+# Among how many of the lowest terms a choice is sought.
 _WINDOWS = (2, 3, 4, 6)
+_NEVER = 1 << 40
 
 
 @compiled
-def _cheapest_pair(
-    terms: Array, count: int, lo: Array, hi: Array, level: Array, kraft: int, budget: int,
-    window: int,
+def _by_shift(terms: Array, k: int, j: int, i: int) -> tuple[int, int, int]:
+    """Return the terms in the order of their shifts; i may be -1 and stays last."""
+    if terms[k, 1] > terms[j, 1]:
+        k, j = j, k
+    if i >= 0 and terms[j, 1] > terms[i, 1]:
+        j, i = i, j
+        if terms[k, 1] > terms[j, 1]:
+            k, j = j, k
+    return k, j, i
+
+
+@compiled
+def _bits_and_ends(
+    terms: Array, k: int, j: int, i: int, lo: Array, hi: Array
+) -> tuple[int, int, int]:
+    """Return bits, lower and upper end of the sum of terms in the order of their shifts."""
+    a, b, shift_b = terms[k, 0], terms[j, 0], terms[j, 1] - terms[k, 1]
+    low, high = lo[a], hi[a]
+    negative_b = terms[k, 2] ^ terms[j, 2]
+    if negative_b:
+        low, high = low - (hi[b] << shift_b), high - (lo[b] << shift_b)
+    else:
+        low, high = low + (lo[b] << shift_b), high + (hi[b] << shift_b)
+    lo_c, hi_c, shift_c, negative_c = 0, 0, 0, 0
+    if i >= 0:
+        c, shift_c, negative_c = terms[i, 0], terms[i, 1] - terms[k, 1], terms[k, 2] ^ terms[i, 2]
+        lo_c, hi_c = lo[c], hi[c]
+        if negative_c:
+            low, high = low - (hi_c << shift_c), high - (lo_c << shift_c)
+        else:
+            low, high = low + (lo_c << shift_c), high + (hi_c << shift_c)
+    bits = adder_bits(
+        lo[a], hi[a], lo[b], hi[b], shift_b, negative_b,
+        lo_c, hi_c, shift_c, negative_c, low, high,
+    )  # fmt: skip
+    return bits, low, high
+
+
+@compiled
+def _rank(
+    terms: Array, k: int, j: int, i: int, lo: Array, hi: Array, level: Array, room: int,
+    shares: Array,
 ) -> int:  # fmt: skip
-    """Return first << 32 | second of the cheapest pair of the first `window` terms, or -1."""
-    best, best_cost = -1, 1 << 40
-    for k in range(min(window, count)):
-        for j in range(k + 1, min(window, count)):
-            first, second = k, j
-            if terms[k, 1] > terms[j, 1]:
-                first, second = j, k
-            a, b = terms[first, 0], terms[second, 0]
-            gain = (2 << max(level[a], level[b])) - (1 << level[a]) - (1 << level[b])
-            if kraft + gain > budget:
-                continue
-            shift = terms[second, 1] - terms[first, 1]
-            if terms[first, 2] != terms[second, 2]:
-                low, high = lo[a] - (hi[b] << shift), hi[a] - (lo[b] << shift)
-            else:
-                low, high = lo[a] + (lo[b] << shift), hi[a] + (hi[b] << shift)
-            cost = adder_bits(lo[a], hi[a], lo[b], hi[b], shift, low, high, False)
-            # First the bits, then the lower result, then the shallower one.
-            top = interval_width(low, high) + terms[first, 1]
-            cost = (cost << 16) + (top << 8) + max(level[a], level[b])
-            if cost < best_cost:
-                best, best_cost = (first << 32) | second, cost
-    return best
+    """Return what orders the choices: first the bits, then the lower result, then the level."""
+    k, j, i = _by_shift(terms, k, j, i)
+    level_k, level_j = level[terms[k, 0]], level[terms[j, 0]]
+    top = max(level_k, level_j)
+    freed = shares[level_k] + shares[level_j]
+    if i >= 0:
+        level_i = level[terms[i, 0]]
+        top = max(top, level_i)
+        freed += shares[level_i]
+    if shares[top + 1] - freed > room:
+        return _NEVER
+    bits, low, high = _bits_and_ends(terms, k, j, i, lo, hi)
+    rank: int = (bits << 16) + ((interval_width(low, high) + terms[k, 1]) << 8) + top
+    return rank
 
 
 @compiled
-def _two_shallowest(terms: Array, count: int, level: Array) -> int:
-    first, second = -1, -1
+def _cheapest(
+    terms: Array, count: int, lo: Array, hi: Array, level: Array, room: int, wanted: int,
+    shares: Array,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Return the cheapest `wanted` of the first `count` terms and their rank; -1 for none."""
+    best, found = _NEVER, (-1, -1, -1)
     for k in range(count):
-        if first < 0 or level[terms[k, 0]] < level[terms[first, 0]]:
-            first, second = k, first
-        elif second < 0 or level[terms[k, 0]] < level[terms[second, 0]]:
-            second = k
-    if terms[first, 1] > terms[second, 1]:
-        first, second = second, first
-    return (first << 32) | second
+        for j in range(k + 1, count):
+            if wanted == 2:
+                rank = _rank(terms, k, j, -1, lo, hi, level, room, shares)
+                if rank < best:
+                    best, found = rank, (k, j, -1)
+                continue
+            for i in range(j + 1, count):
+                rank = _rank(terms, k, j, i, lo, hi, level, room, shares)
+                if rank < best:
+                    best, found = rank, (k, j, i)
+    return found[0], found[1], found[2], best
+
+
+@compiled
+def _shallowest(terms: Array, count: int, level: Array, wanted: int) -> tuple[int, int, int]:
+    """Return terms of the lowest levels: adding these first always fits the depth."""
+    first, second, third = -1, -1, -1
+    for k in range(count):
+        own = level[terms[k, 0]]
+        if first < 0 or own < level[terms[first, 0]]:
+            first, second, third = k, first, second
+        elif second < 0 or own < level[terms[second, 0]]:
+            second, third = k, second
+        elif third < 0 or own < level[terms[third, 0]]:
+            third = k
+    return first, second, third if wanted == 3 else -1
+
+
+@compiled
+def _choose(
+    terms: Array, count: int, lo: Array, hi: Array, level: Array, room: int, window: int,
+    operands: int, shares: Array,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Return the next terms to add, in the order of their shifts; the third is -1 for a pair.
+
+    Of an even number of terms a pair comes first, where it is narrowest: then all that follow
+    are triples. Terms that lie side by side cost nothing and are always joined.
+    """
+    wanted = 2 if operands == 2 or count % 2 == 0 else 3
+    seen = min(max(window, wanted), count)
+    if wanted == 3:
+        beside = False
+        for k in range(seen):
+            beside = beside or lo[terms[k, 0]] >= 0
+        if beside:
+            k, j, i, rank = _cheapest(terms, seen, lo, hi, level, room, 2, shares)
+            if rank >> 16 == 0:
+                return _by_shift(terms, k, j, i)
+    k, j, i, _ = _cheapest(terms, seen, lo, hi, level, room, wanted, shares)
+    if k < 0:
+        k, j, i = _shallowest(terms, count, level, wanted)
+    return _by_shift(terms, k, j, i)
 
 
 @compiled
@@ -97,18 +181,84 @@ def _insert_sorted(terms: Array, count: int, lo: Array, hi: Array) -> None:
 
 @compiled
 def _add(
-    pool: Expressions, a: int, b: int, shift: int, opposite: int, node: int, adders: Array,
+    pool: Expressions, terms: Array, k: int, j: int, i: int, node: int, adders: Array,
     form: Array, lo: Array, hi: Array, level: Array,
 ) -> int:  # fmt: skip
-    """Write adder `node` = a +/- b * 2**shift; return its bits."""
-    factor = -(1 << shift) if opposite else 1 << shift
-    for i in range(form.shape[1]):
-        form[node, i] = form[a, i] + factor * form[b, i]
-    lo[node], hi[node] = interval_of(form[node], pool.low, pool.high)
-    level[node] = max(level[a], level[b]) + 1
+    """Write adder `node`, the sum of two or three terms over the first's place; return its bits."""
     row = adders[node]
-    row[A], row[B], row[SHIFT], row[NEGATIVE_A], row[NEGATIVE_B] = (a, b, shift, 0, opposite)
-    return adder_bits(lo[a], hi[a], lo[b], hi[b], shift, lo[node], hi[node], False)
+    row[A], row[B], row[C], row[NEGATIVE_A] = terms[k, 0], terms[j, 0], -1, 0
+    row[SHIFT_B], row[NEGATIVE_B] = terms[j, 1] - terms[k, 1], terms[k, 2] ^ terms[j, 2]
+    row[SHIFT_C], row[NEGATIVE_C] = 0, 0
+    factor = -(1 << row[SHIFT_B]) if row[NEGATIVE_B] else 1 << row[SHIFT_B]
+    top = max(level[row[A]], level[row[B]])
+    for column in range(form.shape[1]):
+        form[node, column] = form[row[A], column] + factor * form[row[B], column]
+    lo_c, hi_c = 0, 0
+    if i >= 0:
+        row[C], row[SHIFT_C] = terms[i, 0], terms[i, 1] - terms[k, 1]
+        row[NEGATIVE_C] = terms[k, 2] ^ terms[i, 2]
+        factor = -(1 << row[SHIFT_C]) if row[NEGATIVE_C] else 1 << row[SHIFT_C]
+        for column in range(form.shape[1]):
+            form[node, column] += factor * form[row[C], column]
+        top = max(top, level[row[C]])
+        lo_c, hi_c = lo[row[C]], hi[row[C]]
+    lo[node], hi[node] = interval_of(form[node], pool.low, pool.high)
+    level[node] = top + 1
+    bits: int = adder_bits(
+        lo[row[A]], hi[row[A]], lo[row[B]], hi[row[B]], row[SHIFT_B], row[NEGATIVE_B],
+        lo_c, hi_c, row[SHIFT_C], row[NEGATIVE_C], lo[node], hi[node],
+    )  # fmt: skip
+    row[BITS] = bits
+    return bits
+
+
+@compiled
+def _operand_to_turn(node: int, begin: int, adders: Array, lo: Array, hi: Array) -> tuple[int, int]:
+    """Return what it costs to make -node, and the operand that has to be made negative for it.
+
+    That is none, -1, where a subtraction is turned round. Only adders from `begin` on have no
+    other user.
+    """
+    row = adders[node]
+    more = interval_width(-hi[node], -lo[node]) - row[BITS]
+    if row[NEGATIVE_B] or row[NEGATIVE_C]:
+        return more, -1
+    best, found = _NEVER, -1
+    for operand in (A, B, C):
+        if row[operand] >= begin:
+            # -(a + b) = (-a) - b keeps the low bits of a.
+            saved = row[SHIFT_B] if operand == A else 0
+            cost = adders[row[operand], TURN] + more - saved
+            if cost < best:
+                best, found = cost, operand
+    return best, found
+
+
+@compiled
+def _bits_to_turn(begin: int, end: int, adders: Array, lo: Array, hi: Array) -> int:
+    """Return what it costs to make the sum that adders `begin` to `end` are for negative."""
+    for node in range(begin, end):
+        adders[node, TURN], _ = _operand_to_turn(node, begin, adders, lo, hi)
+    turn: int = adders[end - 1, TURN]
+    return min(interval_width(lo[end - 1], hi[end - 1]), turn)
+
+
+@compiled
+def _turn(begin: int, end: int, adders: Array, form: Array, lo: Array, hi: Array) -> bool:
+    """Make the sum negative; returns False where a negation behind it is cheaper."""
+    if adders[end - 1, TURN] > interval_width(lo[end - 1], hi[end - 1]):
+        return False
+    node = end - 1
+    while node >= 0:
+        _, operand = _operand_to_turn(node, begin, adders, lo, hi)
+        row = adders[node]
+        row[NEGATIVE_A] = operand != A
+        row[NEGATIVE_B] ^= operand != B
+        row[NEGATIVE_C] ^= operand != C and row[C] >= 0
+        lo[node], hi[node] = -hi[node], -lo[node]
+        form[node] = -form[node]
+        node = -1 if operand < 0 else row[operand]
+    return True
 
 
 @compiled
@@ -132,32 +282,36 @@ def _gather(pool: Expressions, e: int, refs: Array, terms: Array, lo: Array, hi:
 def _sum_up(
     pool: Expressions, terms: Array, count: int, limit: int, window: int, node: int,
     adders: Array, form: Array, lo: Array, hi: Array, level: Array,
-) -> int:  # fmt: skip
-    """Add `terms` up, from adder `node` on, until the first is their sum; return the bits."""
+) -> tuple[int, int]:  # fmt: skip
+    """Add `terms` up, from adder `node` on, until the first is their sum.
+
+    Returns the bits and the node behind the last adder.
+    """
+    operands = pool.size[OPERANDS]
+    shares = SHARES[operands]
     bits = 0
-    kraft = 0
+    room = shares[limit]
     for k in range(count):
-        kraft += 1 << level[terms[k, 0]]
+        room -= shares[level[terms[k, 0]]]
     while count > 1:
-        pair = _cheapest_pair(terms, count, lo, hi, level, kraft, 1 << limit, window)
-        if pair < 0:
-            pair = _two_shallowest(terms, count, level)
-        first, second = pair >> 32, pair & 0xFFFFFFFF
-        a, b = terms[first, 0], terms[second, 0]
-        shift, opposite = (terms[second, 1] - terms[first, 1], terms[first, 2] ^ terms[second, 2])
-        bits += _add(pool, a, b, shift, opposite, node, adders, form, lo, hi, level)
-        kraft += (1 << level[node]) - (1 << level[a]) - (1 << level[b])
+        first, second, third = _choose(
+            terms, count, lo, hi, level, room, window, operands, shares
+        )  # fmt: skip
+        bits += _add(pool, terms, first, second, third, node, adders, form, lo, hi, level)
+        room -= shares[level[node]]
         sum_shift, sum_negative = terms[first, 1], terms[first, 2]
         at = 0
         for k in range(count):
-            if k not in (first, second):
-                terms[at, 0], terms[at, 1], terms[at, 2] = (terms[k, 0], terms[k, 1], terms[k, 2])
-                at += 1
+            if k in (first, second, third):
+                room += shares[level[terms[k, 0]]]
+                continue
+            terms[at, 0], terms[at, 1], terms[at, 2] = (terms[k, 0], terms[k, 1], terms[k, 2])
+            at += 1
         terms[at, 0], terms[at, 1], terms[at, 2] = node, sum_shift, sum_negative
-        count -= 1
+        count = at + 1
         node += 1
         _insert_sorted(terms, count, lo, hi)
-    return bits
+    return bits, node
 
 
 @compiled
@@ -171,11 +325,11 @@ def build_sums(
     ----------
     pool : what to build
     bounds : depth of each output
-    adders : [nodes, 5], filled from the number of inputs on; row 0 of it holds the node count
+    adders : [nodes, COLUMNS], filled from the number of inputs on; row 0 holds the node count
     refs : [expressions, 3] node, shift and sign of each expression; node -1 for zero
     form, lo, hi, level : of each node of the adder graph, filled
     """
-    inputs, outputs = pool.size[INPUTS], pool.size[OUTPUTS]
+    inputs = pool.size[INPUTS]
     limits = depth_limits(pool, bounds)
     for i in range(inputs):
         form[i, :] = pool.form[i]
@@ -188,22 +342,29 @@ def build_sums(
         if count == 0:
             refs[e, 0], refs[e, 1], refs[e, 2] = -1, 0, 0
             continue
-        positive = count > terms[:count, 2].sum()
         best, best_bits = 0, 1 << 40
+        begin = node
         given = terms[:count].copy()
         for window in _WINDOWS:
             if window > count + 1:
-                continue  # no other pairs than before
+                continue  # no other choices than before
             terms[:count] = given
-            cost = _sum_up(pool, terms, count, limits[e], window, node, adders, form, lo, hi, level)
+            cost, end = _sum_up(
+                pool, terms, count, limits[e], window, begin, adders, form, lo, hi, level
+            )
+            if e < pool.size[RESULTS] and terms[0, 2] and end > begin:
+                cost += _bits_to_turn(begin, end, adders, lo, hi)
             if cost < best_bits:
                 best, best_bits = window, cost
         terms[:count] = given
-        bits += _sum_up(pool, terms, count, limits[e], best, node, adders, form, lo, hi, level)
-        node += count - 1
+        _, node = _sum_up(pool, terms, count, limits[e], best, begin, adders, form, lo, hi, level)
+        bits += best_bits
         refs[e] = terms[0]
-        if e < outputs and terms[0, 2] and not positive:
-            # With a positive term, a subtraction can be turned round; here it takes a negation.
-            bits += interval_width(lo[terms[0, 0]], hi[terms[0, 0]])
+        if e < pool.size[RESULTS] and terms[0, 2]:
+            if node == begin:
+                bits += interval_width(lo[terms[0, 0]], hi[terms[0, 0]])
+            else:
+                _bits_to_turn(begin, node, adders, lo, hi)
+                refs[e, 2] ^= _turn(begin, node, adders, form, lo, hi)
     adders[0, 0] = node
     return bits

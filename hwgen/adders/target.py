@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwgen.adders.fabric import FABRICS, Fabric
+
 
 @dataclass(frozen=True)
 class MultiplierShape:
@@ -29,6 +31,8 @@ DSP48E1 = MultiplierShape("DSP48E1", 25, 18)
 MULT18X18D = MultiplierShape("MULT18X18D", 18, 18)
 # By device family, as board files name it.
 MULTIPLIERS = {"xcup": DSP48E2, "xc7": DSP48E1, "ecp5": MULT18X18D}
+# LUTs with six inputs and two outputs beside their carry chain; see ternary_adder.v.
+TERNARY_FAMILIES = frozenset({"xcup", "xc7"})
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,22 @@ class AdderTarget:
     effort : work to spend on the search for each matrix, in seconds of a common core
     three_operands : whether a LUT of the device adds three bits beside its carry chain
     multiplier : what a folded product is made of where LUTs are dearer
+    family : of the device, a key of `FABRICS`
+    period_ps : longest time from register to register; 0: a register behind every adder
     """
 
     effort: float = 0.0
     three_operands: bool = False
     multiplier: MultiplierShape = DSP48E2
+    family: str = "xcup"
+    period_ps: int = 0
+
+    @property
+    def operands(self) -> int:
+        """Operands of an adder at most."""
+        return 3 if self.three_operands else 2
+
+    @property
+    def fabric(self) -> Fabric:
+        """The device's adders and registers."""
+        return FABRICS[self.family]

@@ -2,8 +2,9 @@
 
 The hierarchy stands until the coarse stage is over and is flattened then. Flattened earlier,
 yosys re-associates chained adders across modules: adder graphs grow by 17 to 42 % and take
-minutes instead of seconds. Multipliers of 9 result bits and more become DSPs, except in modules
-with the attribute `use_dsp = "no"`, as in Vivado.
+minutes instead of seconds. Sums of three numbers are mapped to one carry chain, which yosys by
+itself does not know (`rtl_templates/primitives/ternary_adder.v`). Multipliers of 9 result bits and
+more become DSPs, except in modules with the attribute `use_dsp = "no"`, as in Vivado.
 
 Source: https://yosyshq.readthedocs.io/projects/yosys, `synth_xilinx`.
 """
@@ -27,13 +28,14 @@ from hwgen.build.xilinx_cells import resources_of_cells
 from hwgen.build.yosys import quote_path, run_yosys
 from hwgen.cost import Resources
 from hwgen.errors import ToolError
-from hwgen.resources import cache_folder
+from hwgen.resources import cache_folder, data_folder
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 6
+_FLOW_REVISION = 7
 _LUT_RAMS = "lutrams_xcu.txt"
 _WRONG, _RIGHT = (f'option "ABITS" {bits} {{\n\t\tabits {bits};' for bits in (16, 9))
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
+_THREE_OPERAND_SUMS = Path(__file__).with_name("three_operand_sums.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
 
@@ -104,12 +106,20 @@ def _commands(
     return [
         *(f"read_verilog {quote_path(file)}" for file in files),
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in keep),
+        f"hierarchy -top {top}",
+        "proc",
+        "opt_expr",
+        "opt_clean",
+        # Join sums of three numbers before anything looks through their sign extension.
+        "select -set three w:*_pair %ci1 w:*_pair %co1 %u t:$add t:$sub %u %i",
+        "alumacc @three",
         f"{synth} -run begin:map_dsp",
         # `(* use_dsp = "no" *)` on a module is Vivado's; yosys is told here, by the type that its
         # own DSP step leaves alone and turns back.
         "chtype -set $__soft_mul t:$mul A:use_dsp=no %i",
         f"{synth} -run map_dsp:map_memory",
         f"techmap -autoproc -map {quote_path(_ROM_LUTS)}",
+        f"techmap -autoproc {' '.join(f'-map {quote_path(file)}' for file in ternary_maps())}",
         "flatten -noscopeinfo",
         "opt_clean",
         *_memories(family, work_dir),
@@ -117,6 +127,12 @@ def _commands(
         "tee -q -o stat.json stat -json",
         "write_verilog -noattr netlist.v",
     ]
+
+
+def ternary_maps() -> tuple[Path, Path]:
+    """Return the techmap files that turn sums of three numbers into LUTs and carry chains."""
+    primitive = data_folder("rtl_templates") / "primitives" / "ternary_adder.v"
+    return _THREE_OPERAND_SUMS, primitive
 
 
 def _memories(family: str, work_dir: Path) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwgen.adders import MULTIPLIERS, AdderTarget
+from hwgen.adders import MULTIPLIERS, TERNARY_FAMILIES, AdderTarget
 from hwgen.board import Board
 from hwgen.ir import Graph, Node
 from hwgen.ops.matvec import MatVec
+
+# Of the clock's period; the rest is for its uncertainty and for routes longer than the model's.
+USABLE_PERIOD = 0.8
 
 
 def target_of(board: Board, clock_mhz: float, effort: float) -> AdderTarget:
@@ -17,7 +20,13 @@ def target_of(board: Board, clock_mhz: float, effort: float) -> AdderTarget:
     ----------
     effort : of the search for each unrolled matrix, in seconds of a common core
     """
-    return AdderTarget(effort=effort, multiplier=MULTIPLIERS[board.family])
+    return AdderTarget(
+        effort=effort,
+        three_operands=board.family in TERNARY_FAMILIES,
+        multiplier=MULTIPLIERS[board.family],
+        family=board.family,
+        period_ps=int(USABLE_PERIOD * 1e6 / clock_mhz),
+    )
 
 
 def with_target(graph: Graph, target: AdderTarget) -> Graph:

@@ -122,7 +122,8 @@ class MatVec(Op):
         gives = np.tile(steps % self.column_folds == self.column_folds - 1, vectors)
         kernel = self.dot_kernel(x.codes)
         if self.unrolled:
-            return Schedule(takes, gives, ConstantMatVec.depth_of(kernel, self.weights))
+            depth = ConstantMatVec.depth_of(kernel, self.weights, self.target)
+            return Schedule(takes, gives, depth)
         return Schedule(takes, gives, folded_depth(kernel.folded_unit(len(steps), self.simd)))
 
     def interval_cycles(self, *inputs: TensorType) -> int:
@@ -200,6 +201,9 @@ def _cases() -> tuple[Case, ...]:
     cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
     bits = TensorType((2, 4, 6), CodeType.binary())
     cases.append(Case(MatVec(integers((4, 6), -1, 1, 2), 4, 6, Kernel.XNOR, 2), (bits,)))
+    clocks = [AdderTarget(family="ecp5", period_ps=ps) for ps in (2_000, 7_000, 50_000)]
+    clocks += [AdderTarget(three_operands=True, period_ps=ps) for ps in (0, 2_000, 50_000)]
+    cases += [Case(MatVec(mac, 4, 6, target=clock), (vector(6, -8, 7),)) for clock in clocks]
     nothing = MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4)
     wide = MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)
     one = MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)

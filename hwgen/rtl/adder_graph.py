@@ -1,8 +1,8 @@
-"""An adder graph as a datapath: one signal an adder, registers after every so many levels.
+"""An adder graph as a datapath: one signal an adder, registers where its `Stages` say.
 
-An adder's result is registered when its level closes a stage, which is every `levels_per_stage`
-levels; where a value is used in a later stage than it is made in, delay registers carry it there,
-shared by all its users. The latency follows from the depth alone.
+A sum that is read in its own stage is a wire, and marked to be kept: synthesis must not merge it
+into the carry chains that read it. A sum that is first read later is a register. Delay registers
+carry values to later stages, shared by all their readers.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Sequence
 
 from amaranth import Const, Module, Signal, Value
 
-from hwgen.adders import Adder, AdderGraph
+from hwgen.adders import AdderGraph, Fabric, Stages
+from hwgen.cost import Resources
 from hwgen.numeric import CodeType
-from hwgen.rtl.adder_tree import Term, add
+from hwgen.rtl.adder_tree import Term, add_in_width
 from hwgen.rtl.stream.component import code_shape
 
-
-def graph_latency(depth: int, levels_per_stage: int = 1) -> int:
-    """Registers on every path of a graph of this depth; one closes a partial stage as well."""
-    return -(-depth // levels_per_stage)
+SHIFT_REGISTER_BITS = 32  # of a LUT, SRLC32E
 
 
 class AdderGraphDatapath:
@@ -30,17 +28,11 @@ class AdderGraphDatapath:
     graph : what to build
     x : a signal or number for each input, of the graph's interval, all valid in the same cycle
     name : prefix of the signals, `{name}_n{node}`
-    levels_per_stage : adders between two registers
+    stages : the pipeline
     """
 
-    def __init__(
-        self,
-        graph: AdderGraph,
-        x: Sequence[Value],
-        name: str,
-        levels_per_stage: int = 1,
-    ) -> None:
-        self.graph, self.name, self.levels_per_stage = graph, name, levels_per_stage
+    def __init__(self, graph: AdderGraph, x: Sequence[Value], name: str, stages: Stages) -> None:
+        self.graph, self.name, self.stages = graph, name, stages
         self.combinational: list[tuple[Signal, Value]] = []
         self.registered: list[tuple[Signal, Value]] = []
         # (node, stage) -> the node's value after that many registers
@@ -48,29 +40,39 @@ class AdderGraphDatapath:
             (node, 0): Term(value, codes)
             for node, (value, codes) in enumerate(zip(x, graph.inputs, strict=True))
         }
-        for node in range(len(graph.inputs), len(graph.inputs) + len(graph.adders)):
-            self._build(node)
+        first = len(graph.inputs)
+        for node, reads in enumerate(stages.readings(graph)):
+            if node >= first and reads:
+                self._build(node, stages.of[node], reads[0])
 
-    def _build(self, node: int) -> None:
-        graph, adder = self.graph, self.graph.adders[node - len(self.graph.inputs)]
-        level = graph.levels[node]
-        stage = (level - 1) // self.levels_per_stage
-        closes = level % self.levels_per_stage == 0
-        a, b = self.at(adder.a, stage), self.at(adder.b, stage)
-        total, result = self._sum(adder, a, b, graph.intervals[node], f"{self.name}_n{node}")
-        (self.registered if closes else self.combinational).append((total, result))
-        self._values[node, stage + int(closes)] = Term(total, graph.intervals[node])
-
-    @staticmethod
-    def _sum(adder: Adder, a: Term, b: Term, codes: CodeType, name: str) -> tuple[Signal, Value]:
-        """Return the adder's signal, as wide as its exact interval, and what to assign to it."""
-        operands = (
-            Term(a.value, a.codes, 0, adder.negative_a),
-            Term(b.value, b.codes, adder.shift, adder.negative_b),
-        )
-        _, result = add(*operands, name)
+    def _build(self, node: int, stage: int, first_read: int) -> None:
+        adder = self.graph.adders[node - len(self.graph.inputs)]
+        name, codes = f"{self.name}_n{node}", self.graph.intervals[node]
+        operands = []
+        # A positive one first: what is left are additions and subtractions.
+        for source, shift, negative in sorted(adder.operands, key=lambda o: o.negative):
+            value = self.at(source, stage)
+            operands.append(Term(value.value, value.codes, shift, negative))
+        if len(operands) == 3:
+            operands = [self._pair(operands[:2], codes, name), operands[2]]
         total = Signal(code_shape(codes), name=name, reset_less=True)
-        return total, result
+        result = add_in_width(operands, codes.width)
+        if first_read == stage:
+            total.attrs["keep"] = "true"
+            self.combinational.append((total, result))
+        else:
+            self.registered.append((total, result))
+        self._values[node, min(first_read, stage + 1)] = Term(total, codes)
+
+    def _pair(self, operands: Sequence[Term], codes: CodeType, name: str) -> Term:
+        """Return the sum of the first two of three operands, in the width of the whole.
+
+        Its name and its attribute tell the steps that write and read Verilog that this is no adder
+        of its own.
+        """
+        pair = Signal(codes.width, name=f"{name}_pair", attrs={"three_operands": 1})
+        self.combinational.append((pair, add_in_width(operands, codes.width)))
+        return Term(pair, CodeType(0, (1 << codes.width) - 1))
 
     def at(self, node: int, stage: int) -> Term:
         """Return the value of `node` after `stage` registers."""
@@ -83,15 +85,15 @@ class AdderGraphDatapath:
             self._values[node, stage] = Term(held, before.codes)
         return self._values[node, stage]
 
-    def outputs(self, stage: int) -> list[Term]:
-        """Return the rows after `stage` registers, shift and sign still to be applied."""
+    def outputs(self) -> list[Term]:
+        """Return the rows in the last stage, shift and sign still to be applied."""
         zero = Term(Const(0, 1), CodeType(0, 0))
         rows = []
         for output in self.graph.outputs:
             if output.node is None:
                 rows.append(zero)
                 continue
-            term = self.at(output.node, stage)
+            term = self.at(output.node, self.stages.latency)
             rows.append(Term(term.value, term.codes, output.shift, output.negative))
         return rows
 
@@ -109,32 +111,21 @@ def build_graph(
     x: Sequence[Value],
     advance: Signal,
     name: str,
-    latency: int,
-    levels_per_stage: int = 1,
+    stages: Stages,
 ) -> list[Term]:
-    """Build the graph and return its rows, all `latency` registers after `x`.
-
-    `latency` is at least `graph_latency(graph.depth(), levels_per_stage)`.
-    """
-    datapath = AdderGraphDatapath(graph, x, name, levels_per_stage)
-    rows = datapath.outputs(latency)
+    """Build the graph and return its rows, all `stages.latency` registers after `x`."""
+    datapath = AdderGraphDatapath(graph, x, name, stages)
+    rows = datapath.outputs()
     datapath.connect(m, advance)
     return rows
 
 
-def graph_registers(graph: AdderGraph, latency: int, levels_per_stage: int = 1) -> int:
-    """Return the bits of all registers that `build_graph` makes."""
-    # A node that does not close a stage is there, unregistered, within the stage.
-    there = [level // levels_per_stage for level in graph.levels]
-    last = list(there)
-    for adder, level in zip(graph.adders, graph.levels[len(graph.inputs) :], strict=True):
-        for operand in (adder.a, adder.b):
-            last[operand] = max(last[operand], (level - 1) // levels_per_stage)
-    for output in graph.outputs:
-        if output.node is not None:
-            last[output.node] = max(last[output.node], latency)
-    bits = 0
-    for level, since, until, codes in zip(graph.levels, there, last, graph.intervals, strict=True):
-        closes = level > 0 and level % levels_per_stage == 0
-        bits += (until - since + int(closes)) * codes.width
-    return bits
+def delay_lines(graph: AdderGraph, stages: Stages, fabric: Fabric) -> Resources:
+    """Predict the registers of a pipeline; long lines of them without reset are LUTs."""
+    total = Resources()
+    for length, width in stages.delays(graph):
+        if fabric.shift_register and length >= fabric.shift_register:
+            total += Resources(lut=width * -(-length // SHIFT_REGISTER_BITS))
+        else:
+            total += Resources(ff=width * length)
+    return total

@@ -73,6 +73,20 @@ def add(a: Term, b: Term, name: str) -> tuple[Term, Value]:
     return Term(total, codes, shift, a.negative and b.negative), result
 
 
+def add_in_width(terms: Sequence[Term], width: int) -> Value:
+    """Return the sum of terms, in this order, the first positive, modulo 2**width.
+
+    Every intermediate sum has the width of the result, so that synthesizers see one addition of
+    all operands.
+    """
+    first, *others = terms
+    total = extend(_operand(first, 0), first.codes.signed, width)
+    for term in others:
+        operand = extend(_operand(term, 0), term.codes.signed, width)
+        total = (total - operand if term.negative else total + operand)[:width]
+    return total
+
+
 def _assign(m: Module, results: Sequence[tuple[Term, Value]], register_if: Signal | None) -> None:
     # One `If` for all of them: thousands would be slow to elaborate.
     statements = [term.value.eq(result) for term, result in results]

@@ -7,23 +7,33 @@ extra bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 from amaranth import Const, Module, Signal, Value
 
-from hwgen.adders import AdderGraph, AdderTarget, SolveOptions, cached_solve, minimum_depth
+from hwgen.adders import (
+    AdderGraph,
+    AdderTarget,
+    SolveOptions,
+    Stages,
+    cached_solve,
+    level_stages,
+    place_registers,
+    roomy_depth,
+)
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
 from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import count_digits
-from hwgen.rtl.adder_graph import build_graph, graph_registers
+from hwgen.rtl.adder_graph import build_graph, delay_lines
 from hwgen.rtl.adder_tree import Term, add_tree, delay, tree_latency, widen
 from hwgen.rtl.dot.kernel import DotKernel
 from hwgen.rtl.dot.operand import number
 from hwgen.rtl.stream.component import code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
 
-# A register behind every adder: they share the slice, and synthesis cannot merge two carry
-# chains into something larger.
+# Where no clock is given, a register behind every adder: they share the slice.
 CONSTANT_LEVELS_PER_STAGE = 1
 # What a graph costs beside trees of its rows; measured 0.41 (64x64) to 0.56 (8x8).
 SHARED = 0.5
@@ -36,8 +46,9 @@ DEFAULT_TARGET = AdderTarget()
 class ConstantMatVec(Pipeline):
     """The whole matrix at once: an adder graph over all rows, or a tree for each of them.
 
-    The graph is held to the depth of the deepest tree, so the latency does not depend on it. A beat
-    holds the vectors of `pixels` pixels; each has adders of its own.
+    The graph is no deeper than the deepest tree. Registers stand where the target's clock needs
+    them, or behind every adder. A beat holds the vectors of `pixels` pixels; each has adders of
+    its own.
     """
 
     def __init__(
@@ -50,30 +61,65 @@ class ConstantMatVec(Pipeline):
         target: AdderTarget = DEFAULT_TARGET,
     ) -> None:
         self.kernel, self.weights, self.pixels, self.target = kernel, weights, pixels, target
-        self.depth = self.depth_of(kernel, weights)
+        self.depth = self.depth_of(kernel, weights, target)
         rows, columns = weights.shape
         super().__init__(inputs.codes, pixels * columns, outputs.codes, pixels * rows)
 
     @staticmethod
-    def depth_of(kernel: DotKernel, weights: Codes) -> int:
-        """Cycles through the input register, the deepest row's tree and the output register."""
+    def depth_of(kernel: DotKernel, weights: Codes, target: AdderTarget = DEFAULT_TARGET) -> int:
+        """Cycles through the input register, the sums and the output register.
+
+        Where no clock is given no graph is solved for it.
+        """
+        if not target.period_ps and ConstantMatVec.takes_graph(kernel, weights):
+            return 1 + roomy_depth(weights, target.operands) + 1
+        graph = ConstantMatVec.graph_of(kernel, weights, target)
+        if graph is None:
+            return 1 + ConstantMatVec.tree_cycles(kernel, weights, target) + 1
+        return 1 + ConstantMatVec.stages_of(weights, graph, target).latency + 1
+
+    @staticmethod
+    def stages_of(weights: Codes, graph: AdderGraph, target: AdderTarget) -> Stages:
+        """Return the pipeline of the graph, between the input and the output register."""
+        if target.period_ps:
+            return place_registers(graph, target.fabric, target.period_ps)
+        return level_stages(graph, roomy_depth(weights, target.operands), CONSTANT_LEVELS_PER_STAGE)
+
+    @staticmethod
+    def tree_cycles(kernel: DotKernel, weights: Codes, target: AdderTarget) -> int:
+        """Return the registers on every path of the deepest row's tree."""
         most = max(kernel.constant_terms(row) for row in weights)
-        return 1 + tree_latency(most, CONSTANT_LEVELS_PER_STAGE) + 1
+        return tree_latency(most, ConstantMatVec.tree_levels(kernel, weights, target))
+
+    @staticmethod
+    def tree_levels(kernel: DotKernel, weights: Codes, target: AdderTarget) -> int:
+        """Return how many adders of a tree stand between two registers."""
+        if not target.period_ps:
+            return CONSTANT_LEVELS_PER_STAGE
+        largest = int(np.abs(weights).sum(axis=1).max()) * max(-kernel.inputs.lo, kernel.inputs.hi)
+        return target.fabric.levels(largest.bit_length() + 1, target.period_ps)
+
+    @staticmethod
+    def takes_graph(kernel: DotKernel, weights: Codes) -> bool:
+        """Whether it becomes an adder graph: no popcount, and no matrix that takes too long."""
+        digits = count_digits(weights).sum(axis=1)
+        pairs = int((digits * (digits - 1) // 2).sum())
+        return kernel.gain == 1 and not kernel.per_input and pairs <= MOST_GRAPH_PAIRS
 
     @staticmethod
     def graph_of(
         kernel: DotKernel, weights: Codes, target: AdderTarget = DEFAULT_TARGET
     ) -> AdderGraph | None:
-        """Return the adder graph, or None: for popcounts, and where solving would take too long.
+        """Return the adder graph, or None where there is none.
 
         Solved once and then remembered: the folding search asks often.
         """
-        digits = count_digits(weights).sum(axis=1)
-        pairs = int((digits * (digits - 1) // 2).sum())
-        if kernel.gain != 1 or kernel.per_input or pairs > MOST_GRAPH_PAIRS:
+        if not ConstantMatVec.takes_graph(kernel, weights):
             return None
         inputs = CodeType(kernel.inputs.lo, kernel.inputs.hi)
-        options = SolveOptions(max_depth=minimum_depth(weights), effort=target.effort)
+        options = SolveOptions(
+            roomy_depth(weights, target.operands), target.effort, operands=target.operands
+        )
         return cached_solve(weights, (inputs,) * weights.shape[1], options)
 
     @staticmethod
@@ -88,11 +134,13 @@ class ConstantMatVec(Pipeline):
         channels = outputs.per_channel()
         graph = ConstantMatVec.graph_of(kernel, weights, target)
         if graph is not None:
-            latency = ConstantMatVec.depth_of(kernel, weights) - 2
-            registers = graph_registers(graph, latency, CONSTANT_LEVELS_PER_STAGE)
+            stages = ConstantMatVec.stages_of(weights, graph, target)
+            lines = delay_lines(graph, stages, target.fabric)
             results = sum(codes.width for codes in channels)
-            return inputs + Resources(lut=graph.cost_bits(), ff=registers + results)
-        return ConstantMatVec.trees_of(kernel, weights, outputs) + inputs
+            return inputs + lines + Resources(lut=graph.cost_bits(), ff=results)
+        trees = ConstantMatVec.trees_of(kernel, weights, outputs)
+        levels = ConstantMatVec.tree_levels(kernel, weights, target)
+        return inputs + replace(trees, ff=trees.ff / levels)
 
     @staticmethod
     def trees_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
@@ -127,17 +175,16 @@ class ConstantMatVec(Pipeline):
                 sums = [self._tree(m, own, k, advance, f"{prefix}row{k}_sum") for k in range(rows)]
             else:
                 numbers = [number(value, self.kernel.inputs) for value in own]
-                depth, name = self.depth - 2, f"{prefix}sum"
-                sums = build_graph(
-                    m, graph, numbers, advance, name, depth, CONSTANT_LEVELS_PER_STAGE
-                )
+                stages = self.stages_of(self.weights, graph, self.target)
+                sums = build_graph(m, graph, numbers, advance, f"{prefix}sum", stages)
             results += [self._result(m, s, advance, f"{prefix}row{k}") for k, s in enumerate(sums)]
         return results
 
     def _tree(self, m: Module, x: Sequence[Value], index: int, advance: Signal, name: str) -> Term:
         terms = self.kernel.constant_summands(x, self.weights[index])
-        total = add_tree(m, terms, name, advance, CONSTANT_LEVELS_PER_STAGE)
-        spent = tree_latency(len(terms), CONSTANT_LEVELS_PER_STAGE)
+        levels = self.tree_levels(self.kernel, self.weights, self.target)
+        total = add_tree(m, terms, name, advance, levels)
+        spent = tree_latency(len(terms), levels)
         return delay(m, total, name, self.depth - 2 - spent, advance)
 
     def _result(self, m: Module, total: Term, advance: Signal, name: str) -> Value:

@@ -19,12 +19,14 @@ def forgetful(monkeypatch):
     return lambda: monkeypatch.setattr(cache, "_solved", {})
 
 
-def test_the_second_time_comes_from_the_disk(tmp_path, forgetful, monkeypatch):
-    first = cached_solve(MATRIX, INPUTS, cache_dir=tmp_path)
+@pytest.mark.parametrize("operands", [2, 3])
+def test_the_second_time_comes_from_the_disk(tmp_path, forgetful, monkeypatch, operands):
+    options = SolveOptions(operands=operands)
+    first = cached_solve(MATRIX, INPUTS, options, cache_dir=tmp_path)
     forgetful()
     monkeypatch.setattr(cache, "solve", None)
-    assert cached_solve(MATRIX, INPUTS, cache_dir=tmp_path) == first
-    assert first == solve(MATRIX, INPUTS)
+    assert cached_solve(MATRIX, INPUTS, options, cache_dir=tmp_path) == first
+    assert first == solve(MATRIX, INPUTS, options)
 
 
 def test_another_question_is_another_entry(tmp_path, forgetful):
@@ -33,9 +35,10 @@ def test_another_question_is_another_entry(tmp_path, forgetful):
         (-MATRIX, INPUTS, None),
         (MATRIX, (CodeType(0, 7),) * 4, None),
         (MATRIX, INPUTS, SolveOptions(seed=2)),
+        (MATRIX, INPUTS, SolveOptions(operands=3)),
     ):
         cached_solve(matrix, inputs, options, cache_dir=tmp_path)
-    assert len(list((tmp_path / "adders").glob("*.json"))) == 4
+    assert len(list((tmp_path / "adders").glob("*.json"))) == 5
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"adders": [], "outputs": []}', '{"adders": [[1]]}'])

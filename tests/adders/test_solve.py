@@ -28,7 +28,9 @@ def random_matrix(rows, columns, bits, seed=0):
 def test_exact_by_form_and_by_value(data):
     matrix = data.draw(matrices())
     inputs = data.draw(intervals(matrix.shape[1]))
-    graph = solve(matrix, inputs, SolveOptions(effort=0.01))
+    operands = data.draw(st.sampled_from([2, 3]))
+    graph = solve(matrix, inputs, SolveOptions(effort=0.01, operands=operands))
+    assert all(len(adder.operands) <= operands for adder in graph.adders)
     assert np.array_equal(graph.matrix(), matrix)
     x = corners(inputs)
     values = graph.evaluate(x)
@@ -41,25 +43,29 @@ def test_exact_by_form_and_by_value(data):
 @given(st.data())
 def test_depth_bound_holds(data):
     matrix = data.draw(matrices())
-    least = minimum_depth(matrix)
-    bound = least + data.draw(st.integers(0, 3))
-    graph = solve(matrix, (BYTE,) * matrix.shape[1], SolveOptions(max_depth=bound, effort=0.01))
+    operands = data.draw(st.sampled_from([2, 3]))
+    bound = minimum_depth(matrix, operands) + data.draw(st.integers(0, 3))
+    options = SolveOptions(max_depth=bound, effort=0.01, operands=operands)
+    graph = solve(matrix, (BYTE,) * matrix.shape[1], options)
     assert graph.depth() <= bound
 
 
 @QUICK
-@given(matrices())
-def test_never_more_adders_than_plain_trees(matrix):
-    graph = solve(matrix, (BYTE,) * matrix.shape[1])
+@given(matrices(), st.sampled_from([2, 3]))
+def test_never_more_adders_than_plain_trees(matrix, operands):
+    graph = solve(matrix, (BYTE,) * matrix.shape[1], SolveOptions(operands=operands))
     digits = count_digits(matrix).sum(axis=1)
-    assert len(graph.adders) <= int(np.maximum(digits - 1, 0).sum())
+    additions = np.maximum(digits - 1, 0)
+    # With least depth a tree of three may have an adder of two on each of its levels.
+    assert len(graph.adders) <= int((-(-additions // (operands - 1))).sum())
 
 
+@pytest.mark.parametrize("operands", [2, 3])
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_more_effort_never_costs_more(bits):
+def test_more_effort_never_costs_more(bits, operands):
     matrix = random_matrix(10, 12, bits, seed=bits)
     costs = [
-        solve(matrix, (BYTE,) * 12, SolveOptions(effort=effort)).cost_bits()
+        solve(matrix, (BYTE,) * 12, SolveOptions(None, effort, operands=operands)).cost_bits()
         for effort in (0.0, 0.05, 0.2)
     ]
     assert costs == sorted(costs, reverse=True)
@@ -111,6 +117,15 @@ def test_what_cannot_be_solved(matrix, inputs, depth, text):
     with pytest.raises(AdderGraphError) as caught:
         solve(matrix, (BYTE,) * inputs, SolveOptions(max_depth=depth))
     assert text in str(caught.value)
+
+
+def test_three_operands_cost_a_good_part_less_than_two():
+    matrix = random_matrix(16, 16, 6)
+    two, three = (
+        solve(matrix, (BYTE,) * 16, SolveOptions(effort=0.2, operands=operands)).cost_bits()
+        for operands in (2, 3)
+    )
+    assert three < 0.7 * two
 
 
 def test_search_saves_a_good_part_of_the_greedy_start():

@@ -87,3 +87,14 @@ def test_free_name():
     assert free_name("fc1", {"fc1", "fc1_layer"}, "layer") == "fc1_layer_2"
     assert free_name("always_ff", (), "layer") == "always_ff_layer"
     assert {"module", "endmodule", "logic", "class", "namespace"} <= RESERVED_WORDS
+
+
+def test_kept_wires_say_so():
+    a, b, kept = Signal(4), Signal(4), Signal(5, attrs={"keep": "true"})
+    total, single = Signal(6), Signal(attrs={"keep": "true"})
+    m = Module()
+    m.d.comb += [kept.eq(a + b), total.eq(kept + a), single.eq(a[0])]
+    text = verilog(m, a=a, b=b, total=total)["bench"]
+    assert '  (* keep = "true" *) wire [4:0] kept;' in text
+    assert '  (* keep = "true" *) wire single;' in text
+    assert text.count("keep =") == 2

@@ -5,14 +5,9 @@ import pytest
 from amaranth import Signal
 from amaranth.sim import Simulator
 
-from hwgen.adders import SolveOptions, solve
+from hwgen.adders import FABRICS, SolveOptions, level_stages, place_registers, solve
 from hwgen.numeric import CodeType
-from hwgen.rtl.adder_graph import (
-    AdderGraphDatapath,
-    build_graph,
-    graph_latency,
-    graph_registers,
-)
+from hwgen.rtl.adder_graph import AdderGraphDatapath, build_graph, delay_lines
 from hwgen.rtl.adder_tree import widen
 from hwgen.rtl.stream.component import code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
@@ -24,9 +19,9 @@ WIDTH = 24
 class GraphPipeline(Pipeline):
     """A graph between two stream ports, nothing else."""
 
-    def __init__(self, graph, levels_per_stage, extra=0):
-        self.graph, self.levels_per_stage = graph, levels_per_stage
-        self.depth = graph_latency(graph.depth(), levels_per_stage) + extra
+    def __init__(self, graph, stages):
+        self.graph, self.stages = graph, stages
+        self.depth = stages.latency + 1
         half = 1 << (WIDTH - 1)
         whole = CodeType(
             min(codes.lo for codes in graph.inputs), max(codes.hi for codes in graph.inputs)
@@ -40,8 +35,11 @@ class GraphPipeline(Pipeline):
             narrow = Signal(code_shape(codes), name=f"x{k}")
             m.d.comb += narrow.eq(lane)
             x.append(narrow)
-        rows = build_graph(m, self.graph, x, advance, "sum", self.depth, self.levels_per_stage)
-        return [widen(row, WIDTH) for row in rows]
+        rows = build_graph(m, self.graph, x, advance, "sum", self.stages)
+        results = [Signal(len(widen(row, WIDTH)), name=f"y{k}") for k, row in enumerate(rows)]
+        with m.If(advance):
+            m.d.sync += [y.eq(widen(row, WIDTH)) for y, row in zip(results, rows, strict=True)]
+        return results
 
 
 def simulate(component, samples):
@@ -80,34 +78,50 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("levels_per_stage", [1, 2, 3])
-@pytest.mark.parametrize("case", sorted(CASES))
-def test_datapath_equals_evaluate(case, levels_per_stage):
+def solved(case, operands=2):
     weights, ends = CASES[case]
     matrix = np.asarray(weights, dtype=np.int64)
     inputs = tuple(CodeType(lo, hi) for lo, hi in ends)
-    graph = solve(matrix, inputs, SolveOptions(effort=0.01))
-    component = GraphPipeline(graph, levels_per_stage, extra=1)
-    samples = corners(inputs, samples=12)
-    assert np.array_equal(simulate(component, samples), samples @ matrix.T)
+    return matrix, solve(matrix, inputs, SolveOptions(effort=0.01, operands=operands))
 
 
-@pytest.mark.parametrize(
-    ("depth", "levels_per_stage", "latency"), [(0, 1, 0), (5, 1, 5), (5, 2, 3), (4, 4, 1)]
-)
-def test_latency(depth, levels_per_stage, latency):
-    assert graph_latency(depth, levels_per_stage) == latency
+def pipelines(graph):
+    """Return pipelines of every kind, from one stage to a stage for each adder and one more."""
+    levels = [level_stages(graph, -(-graph.depth() // n) + 1, n) for n in (1, 2, 3)]
+    clocks = [place_registers(graph, FABRICS["ecp5"], 1_000_000 // mhz) for mhz in (400, 150, 10)]
+    return [*levels, *clocks]
 
 
-@pytest.mark.parametrize("levels_per_stage", [1, 2, 3])
-def test_registers_are_as_counted(levels_per_stage):
-    weights, ends = CASES["general"]
-    inputs = tuple(CodeType(lo, hi) for lo, hi in ends)
-    graph = solve(weights, inputs)
-    latency = graph_latency(graph.depth(), levels_per_stage) + 1
-    datapath = AdderGraphDatapath(
-        graph, [Signal(code_shape(codes)) for codes in inputs], "sum", levels_per_stage
-    )
-    datapath.outputs(latency)
-    built = sum(len(signal) for signal, _ in datapath.registered)
-    assert built == graph_registers(graph, latency, levels_per_stage)
+@pytest.mark.parametrize("operands", [2, 3])
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_datapath_equals_evaluate(case, operands):
+    matrix, graph = solved(case, operands)
+    samples = corners(graph.inputs, samples=12)
+    for stages in pipelines(graph):
+        component = GraphPipeline(graph, stages)
+        assert np.array_equal(simulate(component, samples), samples @ matrix.T)
+
+
+@pytest.mark.parametrize("operands", [2, 3])
+def test_registers_are_as_counted(operands):
+    _, graph = solved("general", operands)
+    for stages in pipelines(graph):
+        x = [Signal(code_shape(codes)) for codes in graph.inputs]
+        datapath = AdderGraphDatapath(graph, x, "sum", stages)
+        datapath.outputs()
+        built = sum(len(signal) for signal, _ in datapath.registered)
+        assert built == stages.register_bits(graph)
+        assert built == delay_lines(graph, stages, FABRICS["ecp5"]).ff
+
+
+def test_sums_read_in_their_own_stage_are_kept_wires():
+    _, graph = solved("general")
+    x = [Signal(code_shape(codes)) for codes in graph.inputs]
+    for mhz, some in ((400, False), (10, True)):
+        stages = place_registers(graph, FABRICS["ecp5"], 1_000_000 // mhz)
+        datapath = AdderGraphDatapath(graph, x, "sum", stages)
+        datapath.outputs()
+        kept = [s for s, _ in datapath.combinational if s.attrs.get("keep") == "true"]
+        assert len(kept) == len(datapath.combinational)
+        assert not any("keep" in signal.attrs for signal, _ in datapath.registered)
+        assert bool(len(kept) > len(graph.outputs)) is some
