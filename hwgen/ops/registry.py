@@ -15,6 +15,7 @@ from hwgen.ops import (
     elementwise,
     fifo,
     matvec,
+    matvec_threshold,
     max_pool,
     pad,
     requantize,
@@ -31,6 +32,7 @@ from hwgen.ops import (
 
 OPERATOR_MODULES: tuple[ModuleType, ...] = (
     matvec,
+    matvec_threshold,
     requantize,
     thresholds,
     table,
@@ -56,6 +58,7 @@ OPERATORS: dict[str, type[Op]] = {
     op.name: op
     for op in (
         matvec.MatVec,
+        matvec_threshold.MatVecThreshold,
         requantize.Requantize,
         thresholds.Thresholds,
         table.Table,
