@@ -1,15 +1,23 @@
 """Rewrites of the graph, one file each; `PASSES` is their order, the verifier runs after each."""
 
 from hwgen.passes.base import Pass, run_passes
+from hwgen.passes.merge_thresholds import MergeThresholds
 from hwgen.passes.remove_dead_channels import RemoveDeadChannels
 from hwgen.passes.remove_identity import RemoveIdentity
 from hwgen.passes.settle_ties import SettleTies
 from hwgen.passes.tabulate import Tabulate
 
-PASSES: tuple[Pass, ...] = (SettleTies(), Tabulate(), RemoveIdentity(), RemoveDeadChannels())
+PASSES: tuple[Pass, ...] = (
+    SettleTies(),
+    Tabulate(),
+    RemoveIdentity(),
+    RemoveDeadChannels(),
+    MergeThresholds(),
+)
 
 __all__ = [
     "PASSES",
+    "MergeThresholds",
     "Pass",
     "RemoveDeadChannels",
     "RemoveIdentity",
