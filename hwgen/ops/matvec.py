@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from hwgen.adders import AdderTarget, MultiplierShape
+from hwgen.adders import AdderTarget
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
@@ -25,7 +24,7 @@ from hwgen.ops.row_intervals import row_intervals
 from hwgen.rtl.binary_matvec import BinaryMatVec
 from hwgen.rtl.binary_rows import BinaryRows, binary_rows
 from hwgen.rtl.constant_matvec import DEFAULT_TARGET, ConstantMatVec
-from hwgen.rtl.dot import KERNELS, DotKernel
+from hwgen.rtl.dot import DotKernel, dot_kernel, kernel_rejects
 from hwgen.rtl.matvec import FoldedMatVec, folded_depth
 from hwgen.rtl.stream.component import StreamComponent
 
@@ -74,7 +73,7 @@ class MatVec(Op):
         rows, columns = self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
         expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
-        reason = kernel_rejects(self.kernel, Same(self.weights), x.codes)
+        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes)
         expect(not reason, f"{reason}; choose another kernel")
         channels = row_intervals(Same(self.weights), Same(x))
         whole = union(channels)
@@ -120,7 +119,7 @@ class MatVec(Op):
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return dot_kernel(self.kernel, Same(self.weights), inputs, self.target.multiplier)
+        return dot_kernel(self.kernel.value, Same(self.weights), inputs, self.target.multiplier)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
@@ -177,22 +176,6 @@ class MatVec(Op):
         if self.unrolled:
             return ConstantMatVec(kernel, self.weights, x, out, self.pixels, self.target)
         return FoldedMatVec(kernel, self.weights, self.pe, self.simd, x, out)
-
-
-# Kept by the identity of weights and types, which never change: a folding search asks for the
-# same product thousands of times.
-@lru_cache(maxsize=256)
-def dot_kernel(
-    kernel: Kernel, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
-) -> DotKernel:
-    """Return `kernel` sized for these weights and inputs."""
-    return KERNELS[kernel.value](weights.value, inputs, multiplier)
-
-
-@lru_cache(maxsize=256)
-def kernel_rejects(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> str:
-    """Return why `kernel` cannot take these weights and inputs, or an empty string."""
-    return KERNELS[kernel.value].rejects(weights.value, inputs)
 
 
 def _cases() -> tuple[Case, ...]:
