@@ -11,8 +11,9 @@ from hwgen.errors import IRError, MappingError
 from hwgen.ir import Graph, Node, Op, Same, TensorType
 from hwgen.mapping.layers import Layer
 from hwgen.mapping.streams import host_lanes
-from hwgen.ops.matvec import Kernel, MatVec, kernel_rejects
+from hwgen.ops.matvec import Kernel, MatVec
 from hwgen.ops.sliding_window import SlidingWindow
+from hwgen.rtl.dot import kernel_rejects
 from hwgen.rtl.dot.kernel import ProductTree
 
 FIELDS = ("pe", "simd", "taps", "pixels")  # what foldings choose, where an operator has it
@@ -105,7 +106,7 @@ def _fits(graph: Graph, functions: tuple[Node, ...]) -> bool:
 
 def usable_kernels(op: MatVec, x: TensorType) -> list[Kernel]:
     """Return the kernels that accept the weights and inputs."""
-    return [k for k in Kernel if not kernel_rejects(k, Same(op.weights), x.codes)]
+    return [k for k in Kernel if not kernel_rejects(k.value, Same(op.weights), x.codes)]
 
 
 def _choice(graph: Graph, nodes: tuple[Node, ...], board: Board) -> Choice:

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from hwgen.adders import AdderTarget, MultiplierShape
+from hwgen.adders import AdderTarget
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
 from hwgen.ops.lane_choices import expect_matrix_beats, matrix_choices
 from hwgen.ops.row_intervals import row_intervals
+from hwgen.rtl.binary_matvec import BinaryMatVec
+from hwgen.rtl.binary_rows import BinaryRows, binary_rows
 from hwgen.rtl.constant_matvec import DEFAULT_TARGET, ConstantMatVec
-from hwgen.rtl.dot import KERNELS, DotKernel
+from hwgen.rtl.dot import DotKernel, dot_kernel, kernel_rejects
 from hwgen.rtl.matvec import FoldedMatVec, folded_depth
 from hwgen.rtl.stream.component import StreamComponent
 
@@ -72,7 +73,7 @@ class MatVec(Op):
         rows, columns = self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
         expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
-        reason = kernel_rejects(self.kernel, Same(self.weights), x.codes)
+        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes)
         expect(not reason, f"{reason}; choose another kernel")
         channels = row_intervals(Same(self.weights), Same(x))
         whole = union(channels)
@@ -110,9 +111,15 @@ class MatVec(Op):
         """Whether the whole matrix is there at once, its weights constants."""
         return self.row_folds == self.column_folds == 1
 
+    @property
+    def binary(self) -> BinaryRows | None:
+        """The plan of an unrolled product of bits, whose rows share popcounts."""
+        counted = self.unrolled and self.kernel is Kernel.XNOR
+        return binary_rows(Same(self.weights)) if counted else None
+
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return dot_kernel(self.kernel, Same(self.weights), inputs, self.target.multiplier)
+        return dot_kernel(self.kernel.value, Same(self.weights), inputs, self.target.multiplier)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
@@ -121,6 +128,8 @@ class MatVec(Op):
         takes = np.tile(steps < self.column_folds, vectors)
         gives = np.tile(steps % self.column_folds == self.column_folds - 1, vectors)
         kernel = self.dot_kernel(x.codes)
+        if self.binary is not None:
+            return Schedule(takes, gives, BinaryMatVec.depth_of(self.binary))
         if self.unrolled:
             depth = ConstantMatVec.depth_of(kernel, self.weights, self.target)
             return Schedule(takes, gives, depth)
@@ -137,7 +146,7 @@ class MatVec(Op):
 
     def estimate(self, *inputs: TensorType) -> Resources:
         """As `resources`, but an unrolled matrix is not solved for its adder graph."""
-        if not self.unrolled:
+        if not self.unrolled or self.binary is not None:
             return self.resources(*inputs)
         kernel = self.dot_kernel(inputs[0].codes)
         return ConstantMatVec.estimate_of(kernel, self.weights, self.infer(*inputs)) * self.pixels
@@ -146,10 +155,12 @@ class MatVec(Op):
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
         (x,) = inputs
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
+        if self.binary is not None:
+            return BinaryMatVec.resources_of(self.binary, out.codes) * self.pixels
         if self.unrolled:
             unit = ConstantMatVec.resources_of(kernel, self.weights, out, self.target)
             return unit * self.pixels
-        return FoldedMatVec.resources_of(kernel, self.weights, self.pe, self.simd, out.codes)
+        return FoldedMatVec.resources_of(kernel, self.weights, self.pe, self.simd, out)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
@@ -161,25 +172,11 @@ class MatVec(Op):
         """Return the unrolled or the folded unit."""
         x = inputs[0]
         kernel, out = self.dot_kernel(x.codes), self.infer(x)
+        if self.binary is not None:
+            return BinaryMatVec(self.binary, x, out, self.pixels)
         if self.unrolled:
             return ConstantMatVec(kernel, self.weights, x, out, self.pixels, self.target)
         return FoldedMatVec(kernel, self.weights, self.pe, self.simd, x, out)
-
-
-# Kept by the identity of weights and types, which never change: a folding search asks for the
-# same product thousands of times.
-@lru_cache(maxsize=256)
-def dot_kernel(
-    kernel: Kernel, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
-) -> DotKernel:
-    """Return `kernel` sized for these weights and inputs."""
-    return KERNELS[kernel.value](weights.value, inputs, multiplier)
-
-
-@lru_cache(maxsize=256)
-def kernel_rejects(kernel: Kernel, weights: Same[Codes], inputs: CodeType) -> str:
-    """Return why `kernel` cannot take these weights and inputs, or an empty string."""
-    return KERNELS[kernel.value].rejects(weights.value, inputs)
 
 
 def _cases() -> tuple[Case, ...]:

@@ -16,6 +16,7 @@ from hwgen.ops import (
     elementwise,
     fifo,
     matvec,
+    matvec_threshold,
     max_pool,
     pad,
     requantize,
@@ -32,6 +33,7 @@ from hwgen.ops import (
 
 OPERATOR_MODULES: tuple[ModuleType, ...] = (
     matvec,
+    matvec_threshold,
     requantize,
     thresholds,
     table,
@@ -58,6 +60,7 @@ OPERATORS: dict[str, type[Op]] = {
     op.name: op
     for op in (
         matvec.MatVec,
+        matvec_threshold.MatVecThreshold,
         requantize.Requantize,
         thresholds.Thresholds,
         table.Table,

@@ -2,6 +2,7 @@
 
 from hwgen.passes.base import Pass, run_passes
 from hwgen.passes.fold_padding import FoldPadding
+from hwgen.passes.merge_thresholds import MergeThresholds
 from hwgen.passes.remove_dead_channels import RemoveDeadChannels
 from hwgen.passes.remove_identity import RemoveIdentity
 from hwgen.passes.settle_ties import SettleTies
@@ -13,11 +14,13 @@ PASSES: tuple[Pass, ...] = (
     Tabulate(),
     RemoveIdentity(),
     RemoveDeadChannels(),
+    MergeThresholds(),
 )
 
 __all__ = [
     "PASSES",
     "FoldPadding",
+    "MergeThresholds",
     "Pass",
     "RemoveDeadChannels",
     "RemoveIdentity",

@@ -15,14 +15,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from amaranth import Cat, Const, Module, Signal, Value
 
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
+from hwgen.rtl.memory import lookup
 
 COUNTER_INPUTS = 6
+ONES_OF_SIX = (np.arange(1 << COUNTER_INPUTS)[:, None] >> np.arange(COUNTER_INPUTS) & 1).sum(axis=1)
 # Carry chains between two registers; a level of counters has a register of its own.
 CHAINS_PER_STAGE = 2
+
+
+@dataclass(frozen=True)
+class Bit:
+    """A bit of a heap; an inversion costs nothing where it becomes part of a table."""
+
+    value: Value
+    inverted: bool = False
+
+    @property
+    def plain(self) -> Value:
+        """The bit itself."""
+        return ~self.value if self.inverted else self.value
 
 
 @dataclass(frozen=True)
@@ -45,14 +61,13 @@ class Counter:
         """Bits of the number."""
         return 3
 
-    def value(self, taken: Mapping[int, Sequence[Value]]) -> Value:
-        """Return the number of ones: two full adders, and an adder of their results."""
-        a, b, c, d, e, f = taken[self.low]
-        low_sum, low_carry = full_adder(a, b, c)
-        high_sum, high_carry = full_adder(d, e, f)
-        both = low_sum & high_sum
-        second, third = full_adder(low_carry, high_carry, both)
-        return Cat(low_sum ^ high_sum, second, third)
+    def value(self, taken: Mapping[int, Sequence[Bit]]) -> Value:
+        """Return the number of ones: tables, which synthesis would not find as small by itself."""
+        bits = taken[self.low]
+        inverted = sum(int(bit.inverted) << k for k, bit in enumerate(bits))
+        ones = ONES_OF_SIX[np.arange(len(ONES_OF_SIX)) ^ inverted]
+        index = Cat(*(bit.value for bit in bits))
+        return Cat(*(lookup(ones >> k & 1, index) for k in range(self.width)))
 
 
 @dataclass(frozen=True)
@@ -77,12 +92,13 @@ class Chain:
         """Bits of the number."""
         return self.high + 2 - self.low
 
-    def value(self, taken: Mapping[int, Sequence[Value]]) -> Value:
+    def value(self, taken: Mapping[int, Sequence[Bit]]) -> Value:
         """Return the sum; the carry bit stands in both numbers, one place lower."""
         zero = Const(0, 1)
-        carry = [taken[self.low][2]] if self.carry else []
+        places = {k: [bit.plain for bit in taken[k]] for k in self.columns}
+        carry = [places[self.low][2]] if self.carry else []
         numbers = (
-            Cat(*carry, *(([*taken[k], zero, zero])[index] for k in self.columns))
+            Cat(*carry, *(([*places[k], zero, zero])[index] for k in self.columns))
             for index in range(2)
         )
         a, b = numbers
@@ -170,7 +186,7 @@ def _heights_after(columns: Sequence[int], level: Level) -> list[int]:
 
 
 def compress(
-    m: Module, columns: Sequence[Sequence[Value]], codes: CodeType, name: str, advance: Signal
+    m: Module, columns: Sequence[Sequence[Value | Bit]], codes: CodeType, name: str, advance: Signal
 ) -> Term:
     """Return the number whose bits are `columns`, `compression_latency(heights)` cycles later.
 
@@ -182,18 +198,18 @@ def compress(
     advance : registers load while this is high
     """
     plan = compression_plan(tuple(len(column) for column in columns))
-    bits = [list(column) for column in columns]
+    bits = [[b if isinstance(b, Bit) else Bit(b) for b in column] for column in columns]
     for number, (level, registered) in enumerate(zip(plan, _registered(plan), strict=True), 1):
         bits = _build(m, bits, level, f"{name}_l{number}", advance if registered else None)
-    return Term(Cat(*(column[0] if column else Const(0, 1) for column in bits)), codes)
+    return Term(Cat(*(column[0].plain if column else Const(0, 1) for column in bits)), codes)
 
 
 def _build(
-    m: Module, bits: Sequence[list[Value]], level: Level, name: str, gate: Signal | None
-) -> list[list[Value]]:
+    m: Module, bits: Sequence[list[Bit]], level: Level, name: str, gate: Signal | None
+) -> list[list[Bit]]:
     """Return the columns behind one level, registered under `gate` if there is one."""
-    left: list[list[Value]] = [list(column) for column in bits]
-    made: list[list[Value]] = [[] for _ in bits]
+    left = [list(column) for column in bits]
+    made: list[list[Bit]] = [[] for _ in bits]
     statements = []
     for number, operation in enumerate(level):
         taken = {}
@@ -203,7 +219,7 @@ def _build(
         total = Signal(width, name=f"{name}_{number}", reset_less=True)
         statements.append(total.eq(operation.value(taken)[:width]))
         for k in range(width):
-            made[operation.low + k].append(total[k])
+            made[operation.low + k].append(Bit(total[k]))
     if gate is None:
         m.d.comb += statements
         return [a + b for a, b in zip(left, made, strict=True)]
@@ -212,8 +228,13 @@ def _build(
         for k, column in enumerate(left)
     ]
     statements += [
-        kept.eq(Cat(*column)) for kept, column in zip(waiting, left, strict=True) if column
+        kept.eq(Cat(*(bit.value for bit in column)))
+        for kept, column in zip(waiting, left, strict=True)
+        if column
     ]
     with m.If(gate):
         m.d.sync += statements
-    return [list(kept) + b for kept, b in zip(waiting, made, strict=True)]
+    return [
+        [Bit(held, bit.inverted) for held, bit in zip(kept, column, strict=True)] + own
+        for kept, column, own in zip(waiting, left, made, strict=True)
+    ]

@@ -6,6 +6,8 @@ extra bits.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
@@ -13,11 +15,16 @@ from amaranth.lib.memory import Memory
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
 from hwgen.numeric import CodeType
-from hwgen.rtl.adder_tree import Term, widen
+from hwgen.rtl.adder_tree import Term, scaled, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
-from hwgen.rtl.memory import constant_memory, memory_resources
+from hwgen.rtl.dot.operand import bit_base, from_lowest
+from hwgen.rtl.memory import constant_memory, lookup, memory_resources
 from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.table_comparison import reaches, table_comparison_luts
+
+# Passes whose starts are tables: the accumulator's LUT has room for three bits of an index.
+TABLE_PASSES = 8
 
 
 def folded_depth(unit: FoldedUnit) -> int:
@@ -25,10 +32,40 @@ def folded_depth(unit: FoldedUnit) -> int:
     return 1 + unit.cycles + 1
 
 
+def within(thresholds: Codes, sums: TensorType) -> Codes:
+    """Return the thresholds; those that no sum can miss, or reach, at the ends of its interval."""
+    channels = sums.per_channel()
+    return np.clip(thresholds, [c.lo for c in channels], [c.hi + 1 for c in channels])
+
+
+def accumulator_codes(sums: TensorType, thresholds: Codes | None) -> CodeType:
+    """Return what an accumulator holds at the end: the sum, less the threshold if there is one."""
+    if thresholds is None:
+        return sums.codes
+    rows = list(zip(sums.per_channel(), thresholds.tolist(), strict=True))
+    low, high = min(c.lo - t for c, t in rows), max(c.hi - t for c, t in rows)
+    return CodeType(min(low, -1), max(high, 0))
+
+
+def comparison_luts(shape: tuple[int, ...], pe: int, simd: int, sums: CodeType) -> int | None:
+    """Return the LUTs of a row's comparison where nothing accumulates, None where it does."""
+    rows, columns = shape
+    if columns > simd:
+        return None
+    return table_comparison_luts(sums.width, (rows // pe - 1).bit_length())
+
+
 class FoldedMatVec(StreamComponent):
     """`pe` dot products of `simd` inputs a cycle; each step has its own weights.
 
     The first pass over a vector takes it from the stream and keeps it; later passes reread it.
+
+    Parameters
+    ----------
+    sums : type of the exact sums
+    thresholds : int64 [O]; the result is then one bit, whether a sum has reached its threshold:
+        an accumulator starts so low that its sign says so
+    codes : of that bit
     """
 
     def __init__(
@@ -38,26 +75,43 @@ class FoldedMatVec(StreamComponent):
         pe: int,
         simd: int,
         inputs: TensorType,
-        outputs: TensorType,
+        sums: TensorType,
+        thresholds: Codes | None = None,
+        codes: CodeType | None = None,
     ) -> None:
         self.kernel, self.weights, self.pe, self.simd = kernel, weights, pe, simd
         self.row_folds = weights.shape[0] // pe
         self.column_folds = weights.shape[1] // simd
-        super().__init__(inputs.codes, simd, outputs.codes, pe)
+        self.thresholds = None if thresholds is None else within(thresholds, sums)
+        self.sums = sums.codes
+        self.width = accumulator_codes(sums, self.thresholds).width
+        super().__init__(inputs.codes, simd, codes or sums.codes, pe)
 
     @staticmethod
     def resources_of(
-        kernel: DotKernel, weights: Codes, pe: int, simd: int, outputs: CodeType
+        kernel: DotKernel,
+        weights: Codes,
+        pe: int,
+        simd: int,
+        sums: TensorType,
+        thresholds: Codes | None = None,
     ) -> Resources:
         """Predict the sums, accumulators, the kept input vector and the control."""
         row_folds, column_folds = weights.shape[0] // pe, weights.shape[1] // simd
         unit = kernel.folded_unit(row_folds * column_folds, simd)
-        width, beat = outputs.width, simd * kernel.inputs.width
+        cuts = None if thresholds is None else within(thresholds, sums)
+        width, beat = accumulator_codes(sums, cuts).width, simd * kernel.inputs.width
         accumulators = Resources(lut=width * pe, ff=2 * width * pe)
+        compared = None
+        if thresholds is not None:
+            compared = comparison_luts(weights.shape, pe, simd, sums.codes)
+            if compared is not None:
+                accumulators = Resources(lut=compared * pe, ff=pe)
         total = unit.resources(pe) + accumulators + Resources(lut=24, ff=20 + beat)
         if row_folds == 1:
             return total
-        if unit.offsets_differ:
+        starts = unit.offsets_differ or thresholds is not None
+        if starts and compared is None and row_folds > TABLE_PASSES:
             total += memory_resources(row_folds, width * pe)
         return total + memory_resources(column_folds, beat, distributed=True)
 
@@ -140,29 +194,74 @@ class FoldedMatVec(StreamComponent):
         valid, first, last = flags[0], flags[1], flags[2]
         bits = self.i_codes.width
         x = [beat[k * bits : (k + 1) * bits] for k in range(self.simd)]
-        starts = self._starts(m, unit, advance, valid & last)
         sums = unit.build(m, x, steps, address, advance)
+        if self.compares:
+            self._compare(m, advance, unit, sums, valid)
+            return
+        offsets = np.array([unit.offset(row) for row in self.weights])
+        if self.thresholds is not None:
+            # Sums are multiples of 2**shift: what is below only rounds the threshold up.
+            shift = min(sums[0].shift, self.width - 1)
+            offsets = (offsets - self.thresholds) >> shift << shift
+        starts = self._starts(m, offsets.reshape(-1, self.pe), advance, valid & last)
         for row, (total, start) in enumerate(zip(sums, starts, strict=True)):
             self._accumulate(m, advance, total, start, row, valid, first)
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(valid & last)
+        self._give(m, advance, valid & last)
 
-    def _starts(self, m: Module, unit: FoldedUnit, advance: Signal, done: Value) -> list[Value]:
-        """Return what each accumulator starts from: the constants that the row's sums lack."""
-        width = self.o_codes.width
-        offsets = np.array([unit.offset(row) for row in self.weights]).reshape(-1, self.pe)
-        if self.row_folds == 1:
-            return [Const(int(offset), width) for offset in offsets[0]]
-        # The memory's word comes a cycle later, so it is asked for the pass that comes next.
+    def _give(self, m: Module, advance: Signal, done: Value) -> None:
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(done)
+
+    @property
+    def compares(self) -> bool:
+        """Whether nothing accumulates and sums are compared as they are."""
+        shape = self.weights.shape, self.pe, self.simd
+        return self.thresholds is not None and comparison_luts(*shape, self.sums) is not None
+
+    def _compare(
+        self, m: Module, advance: Signal, unit: FoldedUnit, sums: list[Term], valid: Value
+    ) -> None:
+        """Compare the sums of each pass with its thresholds."""
+        assert self.thresholds is not None
+        offsets = np.array([unit.offset(row) for row in self.weights])
+        lacking = (offsets - self.thresholds).reshape(-1, self.pe)
+        current, _ = self._passes(m, advance, valid)
+        for row, total in enumerate(sums):
+            codes = scaled(total.codes, -1 if total.negative else 1)
+            number = widen(replace(total, shift=0), codes.width)
+            # What is to be reached, in units of the sums, and counted from the lowest number.
+            cuts = -(lacking[:, row] >> total.shift) - bit_base(codes)
+            (unsigned,) = from_lowest([number], codes)
+            result = Signal(name=f"row{row}_result")
+            with m.If(advance & valid):
+                m.d.sync += result.eq(reaches(unsigned, cuts, current))
+            m.d.comb += self.o.payload[row].eq(result)
+        self._give(m, advance, valid)
+
+    def _passes(self, m: Module, advance: Signal, done: Value) -> tuple[Signal, Signal]:
+        """Return the pass that accumulates, and the one in the next cycle."""
         finishing = Signal(range(self.row_folds))
         following_pass = Signal(range(self.row_folds))
         is_last = finishing == self.row_folds - 1
         m.d.comb += following_pass.eq(Mux(done, following(finishing, is_last), finishing))
         with m.If(advance):
             m.d.sync += finishing.eq(following_pass)
-        words = (offsets & ((1 << width) - 1)).T.tolist()
+        return finishing, following_pass
+
+    def _starts(self, m: Module, offsets: Codes, advance: Signal, done: Value) -> list[Value]:
+        """Return what each accumulator starts from: the constants that the row's sums lack."""
+        width = self.width
+        if self.row_folds == 1:
+            return [Const(int(offset), width) for offset in offsets[0]]
+        # The word of a memory comes a cycle later, so it is asked for the pass that comes next.
+        finishing, following_pass = self._passes(m, advance, done)
+        words = offsets.T & ((1 << width) - 1)
+        if self.row_folds <= TABLE_PASSES:
+            return [
+                Cat(*(lookup(lane >> bit & 1, finishing) for bit in range(width))) for lane in words
+            ]
         return [
-            constant_memory(m, lane, width, following_pass, advance, f"start{row}")
+            constant_memory(m, lane.tolist(), width, following_pass, advance, f"start{row}")
             for row, lane in enumerate(words)
         ]
 
@@ -176,11 +275,12 @@ class FoldedMatVec(StreamComponent):
         valid: Value,
         first: Value,
     ) -> None:
-        width = self.o_codes.width
+        width = self.width
         accumulator = Signal(width, name=f"row{row}_accumulator")
         previous = Mux(first, start, accumulator) if self.column_folds > 1 else start
         with m.If(advance & valid):
             # The sum first: a carry chain takes its first operand as it is, the other through LUTs
             # that have room for the multiplexer.
             m.d.sync += accumulator.eq((widen(total, width) + previous)[:width])
-        m.d.comb += self.o.payload[row].eq(accumulator)
+        result = accumulator if self.thresholds is None else ~accumulator[-1]
+        m.d.comb += self.o.payload[row].eq(result)

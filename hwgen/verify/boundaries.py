@@ -7,6 +7,7 @@ frame meets by chance. Of many random frames this keeps those that together meet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from hwgen.ir import Codes, Graph, Node
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
 from hwgen.ops.matvec import MatVec
+from hwgen.ops.matvec_threshold import MatVecThreshold
 
 _CANDIDATES = 2048
 _MOST_CODES = 1 << 27  # of all values of all candidates: a large network has fewer to choose from
@@ -50,6 +52,7 @@ def edges_met(graph: Graph, frames: Codes) -> npt.NDArray[np.bool_]:
 
     An edge is a channel, an output code, and the side on which the next input code gives another.
     """
+    graph = _with_sums(graph)
     functions = [node for node in graph.nodes if _is_function(node, graph)]
     if not functions:
         return np.zeros((len(frames), 0), dtype=bool)
@@ -61,6 +64,22 @@ def edges_met(graph: Graph, frames: Codes) -> npt.NDArray[np.bool_]:
         rows.append(np.concatenate(columns, axis=1))
     met = np.concatenate(rows)
     return np.asarray(met[:, met.any(axis=0)])
+
+
+def _with_sums(graph: Graph) -> Graph:
+    """Return `graph` with products apart from their thresholds."""
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if isinstance(node.op, MatVecThreshold):
+            product, compare = node.op.parts
+            sums = f"{node.name}_sums"
+            nodes += [
+                replace(node, name=sums, op=product),
+                replace(node, op=compare, inputs=(sums,)),
+            ]
+        else:
+            nodes.append(node)
+    return graph.with_nodes(tuple(nodes))
 
 
 def candidate_frames(graph: Graph, rng: np.random.Generator) -> Codes:

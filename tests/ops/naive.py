@@ -16,6 +16,7 @@ from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.depthwise import Depthwise
 from hwgen.ops.fifo import Fifo
 from hwgen.ops.matvec import MatVec
+from hwgen.ops.matvec_threshold import MatVecThreshold
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
@@ -57,6 +58,11 @@ def of(parameter: np.ndarray, channel: int) -> int | list[int]:
 def naive_vector(op: Op, x: list[int]) -> list[int]:
     """Apply `op` to one channel vector."""
     match op:
+        case MatVecThreshold():
+            sums = naive_vector(op.parts[0], x)
+            low, high = op.codes.lo, op.codes.hi
+            pairs = zip(sums, op.thresholds.tolist(), strict=True)
+            return [high if total >= threshold else low for total, threshold in pairs]
         case MatVec():
             return [sum(w * v for w, v in zip(row, x, strict=True)) for row in op.weights.tolist()]
         case Depthwise():

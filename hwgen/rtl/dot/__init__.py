@@ -1,5 +1,10 @@
 """Dot-product kernels, one file each, and the table that names them."""
 
+from functools import lru_cache
+
+from hwgen.adders import MultiplierShape
+from hwgen.ir import Codes, Same
+from hwgen.numeric import CodeType
 from hwgen.rtl.dot.kernel import DotKernel
 from hwgen.rtl.dot.multiply_accumulate import MultiplyAccumulate
 from hwgen.rtl.dot.packed_multiply import PackedMultiply
@@ -12,6 +17,23 @@ KERNELS: dict[str, type[DotKernel]] = {
     for kernel in (XnorPopcount, SignedAdd, ShiftAdd, MultiplyAccumulate, PackedMultiply)
 }
 
+
+# Kept by the identity of weights and types, which never change: a folding search asks for the
+# same product thousands of times.
+@lru_cache(maxsize=256)
+def dot_kernel(
+    name: str, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+) -> DotKernel:
+    """Return the kernel `name` sized for these weights and inputs."""
+    return KERNELS[name](weights.value, inputs, multiplier)
+
+
+@lru_cache(maxsize=256)
+def kernel_rejects(name: str, weights: Same[Codes], inputs: CodeType) -> str:
+    """Return why the kernel `name` cannot take these weights and inputs, or an empty string."""
+    return KERNELS[name].rejects(weights.value, inputs)
+
+
 __all__ = [
     "KERNELS",
     "DotKernel",
@@ -20,4 +42,6 @@ __all__ = [
     "ShiftAdd",
     "SignedAdd",
     "XnorPopcount",
+    "dot_kernel",
+    "kernel_rejects",
 ]
