@@ -34,7 +34,7 @@ from torchao.testing.pt2e._xnnpack_quantizer import (
 from hwgen.frontend import load
 from hwgen.passes import PASSES, run_passes
 
-SEED, EPOCHS = 0, 15
+SEED, EPOCHS, CALIBRATION = 0, 8, 64
 
 
 class Network(nn.Module):
@@ -50,8 +50,7 @@ class Network(nn.Module):
         """Return the logits."""
         y = torch.relu(self.norm(self.first(x)))
         y = torch.relu(self.second(y) + y)
-        y = nn.functional.adaptive_avg_pool2d(self.pool(y), 1)
-        return self.classifier(y.flatten(1))
+        return self.classifier(self.pool(y).mean((2, 3)))
 
 
 def digits() -> tuple[Tensor, Tensor, int]:
@@ -97,7 +96,7 @@ def main() -> None:
     frames, labels = images[:held_out][: arguments.frames], classes[: arguments.frames].numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pt2e.onnx"
-        model = converted(network, images[held_out : held_out + 200])
+        model = converted(network, images[held_out : held_out + CALIBRATION])
         torch.onnx.export(model, (frames[:1],), path, dynamo=True, external_data=False)
         start = time.perf_counter()
         graph = run_passes(load(path), PASSES)
