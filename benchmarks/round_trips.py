@@ -1,14 +1,15 @@
 """Models on their way between tools: hwgen's into others, Brevitas' all the way to Verilog.
 
     pip install -e '.[all,peers]'
-    python benchmarks/round_trips.py [--frames 100] [--json]
+    python benchmarks/round_trips.py [--frames 100] [--seconds 600] [--json]
 
 1. Every shipped model is loaded by qonnx, which executes it, and by hls4ml's ONNX front end, after
    the clean-up its manual asks for. What hls4ml refuses is printed with its own words.
 2. A Brevitas network is trained on scikit-learn's digits, exported by Brevitas, built by hwgen and
    simulated in Verilator. The codes must equal the integer reference's, all of them; how often the
    class differs from Brevitas' own in PyTorch is printed.
-A tool that is not installed is an error. Convolutional models take qonnx minutes to convert.
+A tool that is not installed is an error. Convolutional models take qonnx's ConvertToChannelsLast
+minutes; one that takes longer than `--seconds` is given up, which the table says.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import contextlib
 import io
 import json
 import logging
+import signal
 import tempfile
 from pathlib import Path
 
@@ -66,14 +68,28 @@ def into_hls4ml(path: Path, folder: Path) -> str:
     return f"{len(list(found.get_layers()))} layers"
 
 
-def attempt(what: str, path: Path, folder: Path) -> str:
+class Slow(Exception):
+    """A tool took too long."""
+
+
+def attempt(what: str, path: Path, folder: Path, seconds: int) -> str:
     """Return what came of it; a refusal of the other tool in its own words."""
+    signal.alarm(seconds)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return into_qonnx(path) if what == "qonnx" else into_hls4ml(path, folder)
+    except Slow:
+        return f"no answer within {seconds} s"
     # Whatever another tool raises is its answer; the table shows it.
     except Exception as error:  # noqa: BLE001
-        return f"refused: {type(error).__name__}: {str(error).splitlines()[0]}"
+        words = str(error).splitlines() or [""]
+        return f"refused: {type(error).__name__}: {words[0]}"
+    finally:
+        signal.alarm(0)
+
+
+def _too_long(*_: object) -> None:
+    raise Slow
 
 
 def brevitas_network() -> nn.Sequential:
@@ -143,17 +159,21 @@ def main() -> None:
     """Run both and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=359, help="held-out digits to simulate")
+    parser.add_argument("--seconds", type=int, default=600, help="for each tool and model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGALRM, _too_long)
     logging.disable(logging.WARNING)
-    say = (lambda *words: None) if arguments.json else print
+    say = (lambda *words, **how: None) if arguments.json else print
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         brevitas = from_brevitas(folder, arguments.frames)
-        say("Brevitas to Verilog:", brevitas)
+        say("Brevitas to Verilog:", brevitas, flush=True)
         tables = {}
         for path in MODELS:
-            answers = {tool: attempt(tool, path, folder) for tool in ("qonnx", "hls4ml")}
+            answers = {
+                tool: attempt(tool, path, folder, arguments.seconds) for tool in ("qonnx", "hls4ml")
+            }
             tables[path.stem] = answers
             said = (f"{tool}: {answer}" for tool, answer in answers.items())
             say(path.stem, *said, sep=" | ", flush=True)

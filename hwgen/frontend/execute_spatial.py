@@ -39,15 +39,17 @@ class ConvTranspose(OpRun):  # type: ignore[misc]  # onnx is untyped
         same = auto_pad in ("SAME_UPPER", "SAME_LOWER")
         if same or output_shape:
             kept = output_shape or [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-            total = [n - k for n, k in zip(whole, kept, strict=True)]
+            total = [max(n - k, 0) for n, k in zip(whole, kept, strict=True)]
             upper = auto_pad == "SAME_UPPER"
             begin = [t // 2 if upper else t - t // 2 for t in total]
         else:
             ends = [0] * (2 * axes) if auto_pad == "VALID" or not pads else pads
             begin = ends[:axes]
             kept = [n - a - b for n, a, b in zip(whole, begin, ends[axes:], strict=True)]
-        window = (slice(b, b + k) for b, k in zip(begin, kept, strict=True))
-        y = sums[(slice(None), slice(None), *window)]
+        window = [slice(b, b + k) for b, k in zip(begin, kept, strict=True)]
+        beyond = [max(w.stop - n, 0) for w, n in zip(window, whole, strict=True)]
+        padded = np.pad(sums, [(0, 0), (0, 0), *((0, more) for more in beyond)])
+        y = padded[(slice(None), slice(None), *window)]
         if bias is not None:
             y = y + bias.reshape(-1, *(1,) * axes)
         return (y.astype(np.float32),)

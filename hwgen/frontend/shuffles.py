@@ -20,10 +20,7 @@ from hwgen.ops.sliding_window import SlidingWindow
 
 def depth_to_space(site: Site, network: Network) -> Flow:
     """Return the flow behind a DepthToSpace."""
-    mode = site.attributes.get("mode", b"DCR")
-    if mode not in (b"DCR", b"CRD"):
-        raise FrontendError(f"expected mode DCR or CRD, got {mode!r}")
-    size = _block_size(site)
+    size, mode = _block_size(site), _mode(site)
     rows, columns, channels = image_of(site.flow)
     if channels % size**2:
         raise FrontendError(
@@ -43,8 +40,11 @@ def depth_to_space(site: Site, network: Network) -> Flow:
 
 
 def space_to_depth(site: Site, network: Network) -> Flow:
-    """Return the flow behind a SpaceToDepth: windows that lie side by side."""
-    size = _block_size(site)
+    """Return the flow behind a SpaceToDepth: windows that lie side by side.
+
+    They stream with the phases first; where the model has the channels first, `order` says so.
+    """
+    size, channels_first = _block_size(site), _mode(site) == b"CRD"
     rows, columns, channels = image_of(site.flow)
     if rows % size or columns % size:
         raise FrontendError(
@@ -61,7 +61,18 @@ def space_to_depth(site: Site, network: Network) -> Flow:
     else:
         window = SlidingWindow((size, size), (size, size))
         value = network.emit(site, window, [value], network.scales[value])
-    return replace(flow, value=value, order=image_order(smaller, 4))
+    order = image_order(smaller, 4)
+    if channels_first:
+        phases = order.reshape(1, size**2, channels, *smaller[:2])
+        order = phases.swapaxes(1, 2).reshape(order.shape)
+    return replace(flow, value=value, order=order)
+
+
+def _mode(site: Site) -> object:
+    mode = site.attributes.get("mode", b"DCR")
+    if mode not in (b"DCR", b"CRD"):
+        raise FrontendError(f"expected mode DCR or CRD, got {mode!r}")
+    return mode
 
 
 def _block_size(site: Site) -> int:

@@ -188,9 +188,11 @@ def _cut(
         wanted = [n * s for n, s in zip(sizes, strides, strict=True)]
         if stated is not None:
             wanted = numbers("output_shape", stated, count)
-        total = [all_ - stays for all_, stays in zip(whole, wanted, strict=True)]
-        if min(total) < 0:
-            raise FrontendError(f"expected an output_shape of at most {whole}, got {wanted}")
+        # What an output_shape wants beyond the kernels' reach is an output_padding.
+        room = [n + (0 if stated is None else s - 1) for n, s in zip(whole, strides, strict=True)]
+        if any(stays > most for stays, most in zip(wanted, room, strict=True)):
+            raise FrontendError(f"expected an output_shape of at most {room}, got {wanted}")
+        total = [max(n - stays, 0) for n, stays in zip(whole, wanted, strict=True)]
         less = [t // 2 for t in total]
         begin = less if mode == b"SAME_UPPER" else [t - n for t, n in zip(total, less, strict=True)]
         return begin, wanted

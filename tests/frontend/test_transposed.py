@@ -39,10 +39,8 @@ def transposed(draw):
         attributes["pads"] = begin + end
     if cut in ("pads", None):
         attributes["output_padding"] = [draw(st.integers(0, s - 1)) for s in strides]
-    else:
-        attributes["auto_pad"] = cut
-        if any(n * s > r for n, s, r in zip(image, strides, room, strict=True)):
-            del attributes["auto_pad"]  # larger than the kernels reach: refused, tested below
+    elif all(n * s <= r for n, s, r in zip(image, strides, room, strict=True)):
+        attributes["auto_pad"] = cut  # wider than the kernels reach: refused, tested below
     return {
         "seed": draw(st.integers(0, 2**32 - 1)),
         "attributes": attributes,
@@ -144,6 +142,14 @@ def test_depth_to_space_of_scales_a_channel(rng):
     assert_equal_everywhere(b.model(b.quant(y, 0.5, 6)), grid_frames(rng, (2, 3, 3), 6))
 
 
+def test_space_to_depth_with_channels_first(rng):
+    """The newest operator set has a mode; its reference evaluator is the judge."""
+    b = QdqBuilder(("N", 3, 4, 4), opset=28)
+    y = b.node("SpaceToDepth", b.pair("x", Linear(0.25)), blocksize=2, mode="CRD")
+    model, frames = b.model(b.pair(y, Linear(0.5, 3))), grid_frames(rng, (3, 4, 4))
+    assert np.array_equal(integer_outputs(model, frames), execute(model, frames))
+
+
 @pytest.mark.parametrize("image", [(4, 6), (2, 2)])
 def test_space_to_depth_and_back(rng, image):
     b = Builder(("N", 3, *image))
@@ -173,7 +179,7 @@ def test_quantized_transposed_convolution(rng, axis_scales):
 
 
 @pytest.mark.parametrize("mode", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
-@pytest.mark.parametrize("shape", [(8, 10), (7, 9), (5, 6)])
+@pytest.mark.parametrize("shape", [(8, 10), (7, 9), (5, 6), (9, 11)])
 def test_output_shape(rng, mode, shape):
     """What is cut off follows from it; qonnx's shape inference does not know it."""
     b = QdqBuilder(("N", 2, 3, 4))
