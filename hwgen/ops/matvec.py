@@ -139,8 +139,9 @@ class MatVec(Op):
         """As `resources`, but an unrolled matrix is not solved for its adder graph."""
         if not self.unrolled:
             return self.resources(*inputs)
-        kernel = self.dot_kernel(inputs[0].codes)
-        return ConstantMatVec.estimate_of(kernel, self.weights, self.infer(*inputs)) * self.pixels
+        kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
+        unit = ConstantMatVec.estimate_of(kernel, self.weights, out, self.target)
+        return unit * self.pixels
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
