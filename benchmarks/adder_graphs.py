@@ -2,13 +2,18 @@
 
     pip install -e '.[fast,bench]'
     python benchmarks/adder_graphs.py [--quick] [--effort SECONDS] [--matrix FILE.npy]...
-                                      [--synth] [--json]
+                                      [--only TEXT]... [--synth] [--json] [--plot FILE.svg]
+    python benchmarks/adder_graphs.py --rows FILE.json... [--plot FILE.svg]
 
 Every tool's graph is read back into hwgen's `AdderGraph`, proved equal to the matrix through the
 linear form of each output, and costed by the same rule (`Adder.bits`: the real width of each
 adder, from exact intervals, without the bits that are wires). `own` is what the peer itself
 reports. A peer runs with its defaults and with the other pattern score; the best of these runs
-is the one to beat, and hwgen may be no deeper than it. Inputs are signed 8-bit.
+is the one to beat, and hwgen may be no deeper than it. Inputs are signed 8-bit. With three
+operands, alkaid's graphs went through the pass that its RTL writer runs by default.
+
+`--synth` writes the pipelined form of the best runs, a register behind every adder, with the same
+writer for every tool, simulates it against the matrix and has yosys count it for xcup.
 """
 
 from __future__ import annotations
@@ -19,20 +24,22 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from adder_matrices import matrices, random_matrix
+from adder_peers import BYTE, SCORES, alkaid, da4ml
 from amaranth.back import rtlil
+from amaranth.sim import Simulator
 
 from hwgen.adders import (
-    Adder,
     AdderGraph,
-    Output,
     SolveOptions,
     level_stages,
     minimum_depth,
+    roomy_depth,
     solve,
 )
 from hwgen.board import load_board
@@ -44,146 +51,74 @@ from hwgen.rtl.adder_graph import build_graph
 from hwgen.rtl.adder_tree import widen
 from hwgen.rtl.stream.pipeline import Pipeline
 
-BYTE = CodeType(-128, 127)
-SEED = 0
-SCORES = ("wmc", "mc")  # the peers' default first
+__all__ = ["BYTE", "Pipelined", "compare", "graphs_of", "random_matrix"]
+
+SAMPLES = 12  # vectors that a synthesized design is simulated with
+Made = tuple[AdderGraph, float | None]
 
 
 @dataclass
 class Row:
-    """One tool on one matrix."""
+    """One tool on one matrix; memory is the peak of the process until then."""
 
     matrix: str
     tool: str
+    operands: int
     adders: int
     bits: int
     own: float | None
     depth: int
     seconds: float
+    memory_mb: int
     lut: float | None = None
     ff: float | None = None
 
 
-def random_matrix(rows: int, columns: int, low: int, high: int) -> np.ndarray:
-    """Return uniform integers low..high from a generator of its own."""
-    return np.random.default_rng(SEED).integers(low, high + 1, (rows, columns))
-
-
-def matrices(quick: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the standard set."""
-    for size in (16,) if quick else (16, 32, 64):
-        for bits in (4, 6, 8):
-            half = 1 << (bits - 1)
-            yield f"{size}x{size} {bits} bit", random_matrix(size, size, -half, half - 1)
-    if not quick:
-        yield "64x64 ternary", random_matrix(64, 64, -1, 1)
-
-
-def da4ml_stages(matrix: np.ndarray, score: str) -> tuple[list[dict], float]:
-    """Return da4ml's operations as (operand, operand, opcode, data), and the cost it reports."""
-    from da4ml.cmvm import solve as solve_da4ml
-
-    kernel = np.ascontiguousarray(matrix.T, dtype=np.float32)
-    intervals = [(float(BYTE.lo), float(BYTE.hi), 1.0)] * matrix.shape[1]
-    found = solve_da4ml(kernel, method0=score, qintervals=intervals, adder_size=1, carry_size=-1)
-    stages = [
-        stage_of(stage, [(op.id0, op.id1, op.opcode, op.data) for op in stage.ops])
-        for stage in found.solutions
-    ]
-    return stages, float(found.cost)
-
-
-def alkaid_stages(matrix: np.ndarray, score: str) -> tuple[list[dict], float]:
-    """Likewise for alkaid."""
-    from alkaid.cmvm import cmvm_solve
-
-    kernel = np.ascontiguousarray(matrix.T, dtype=np.float32)
-    intervals = [(float(BYTE.lo), float(BYTE.hi), 1.0)] * matrix.shape[1]
-    found = cmvm_solve(kernel, method0=score, qintervals=intervals)
-    stages = [
-        stage_of(
-            stage,
-            [(*(op.addr or (op.data[0], -1)), op.opcode, op.data[0]) for op in stage.ops],
-        )
-        for stage in found
-    ]
-    return stages, float(sum(op.cost for stage in found for op in stage.ops))
-
-
-def stage_of(stage: object, ops: list[tuple]) -> dict:
-    """Return one stage of a peer's solution; both peers use these names."""
-    names = ("inp_shifts", "out_idxs", "out_shifts", "out_negs")
-    return {"ops": ops, **{name: list(getattr(stage, name)) for name in names}}
-
-
-def graph_of(stages: list[dict], matrix: np.ndarray) -> AdderGraph:
-    """Translate a peer's solution; a value is (node, shift, sign)."""
-    inputs = matrix.shape[1]
-    adders: list[Adder] = []
-    values = [(k, 0, False) for k in range(inputs)]
-    for stage in stages:
-        buffer: list[tuple[int, int, bool]] = []
-        for first, second, opcode, data in stage["ops"]:
-            if opcode == -1:
-                node, shift, negative = values[first]
-                buffer.append((node, shift + int(stage["inp_shifts"][first]), negative))
-                continue
-            if opcode not in (0, 1):
-                raise SystemExit(f"operation {opcode} is neither an addition nor a subtraction")
-            low, high = buffer[first], buffer[second]
-            high = (high[0], high[1] + int(data), high[2] ^ (opcode == 1))
-            if low[1] > high[1] or (low[1] == high[1] and low[2] and not high[2]):
-                low, high = high, low
-            both = low[2] and high[2]
-            signs = (low[2] and not both, high[2] and not both)
-            adders.append(Adder(low[0], high[0], high[1] - low[1], *signs))
-            buffer.append((inputs + len(adders) - 1, low[1], both))
-        ends = zip(stage["out_idxs"], stage["out_shifts"], stage["out_negs"], strict=True)
-        values = [
-            (-1, 0, False)
-            if index < 0
-            else (buffer[index][0], buffer[index][1] + int(s), buffer[index][2] ^ bool(n))
-            for index, s, n in ends
-        ]
-    outputs = tuple(Output(None) if node < 0 else Output(node, s, n) for node, s, n in values)
-    return AdderGraph((BYTE,) * inputs, tuple(adders), outputs)
-
-
 def measure(
-    name: str, tool: str, matrix: np.ndarray, make: Callable[[], tuple[AdderGraph, float | None]]
+    name: str, tool: str, operands: int, matrix: np.ndarray, make: Callable[[], Made]
 ) -> tuple[Row, AdderGraph]:
     """Run a tool, prove its graph and cost it."""
     begin = time.perf_counter()
     graph, own = make()
     seconds = time.perf_counter() - begin
     graph.verify(matrix)
-    counts = (len(graph.adders), graph.cost_bits(), own, graph.depth(), round(seconds, 2))
-    return Row(name, tool, *counts), graph
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    counts = (operands, len(graph.adders), graph.cost_bits(), own, graph.depth())
+    return Row(name, tool, *counts, round(seconds, 2), memory), graph
+
+
+def best_of(found: Sequence[tuple[Row, AdderGraph]], operands: int, of_hwgen: bool) -> Row:
+    """Return the cheapest row of the peers, or of hwgen."""
+    rows = [row for row, _ in found if row.operands == operands]
+    return min((r for r in rows if ("hwgen" in r.tool) == of_hwgen), key=lambda r: r.bits)
 
 
 def compare(name: str, matrix: np.ndarray, effort: float) -> list[tuple[Row, AdderGraph]]:
-    """Return the peers' runs and hwgen's, at no more depth than the best of them."""
+    """Return the peers' runs and hwgen's, with two operands at no more depth than the best."""
     found = []
-    for tool, stages in (("da4ml", da4ml_stages), ("alkaid", alkaid_stages)):
-        for score in SCORES:
-
-            def make(
-                stages: Callable = stages, score: str = score
-            ) -> tuple[AdderGraph, float | None]:
-                operations, own = stages(matrix, score)
-                return graph_of(operations, matrix), own
-
-            found.append(measure(name, f"{tool} {score}", matrix, make))
-    best = min(found, key=lambda pair: pair[0].bits)[0]
-    depth = max(best.depth, minimum_depth(matrix))
+    for score in SCORES:
+        for tool, operands, make in (
+            ("da4ml", 2, lambda s=score: da4ml(matrix, s)),
+            ("alkaid", 2, lambda s=score: alkaid(matrix, s)),
+            ("alkaid", 3, lambda s=score: alkaid(matrix, s, three_operands=True)),
+        ):
+            found.append(measure(name, f"{tool} {score}", operands, matrix, make))
+    depth = max(best_of(found, 2, of_hwgen=False).depth, minimum_depth(matrix))
     inputs = (BYTE,) * matrix.shape[1]
-    for seconds in (0.0, effort):
-        options = SolveOptions(depth, seconds)
-        run = measure(
-            name, f"hwgen {seconds:g}", matrix, lambda o=options: (solve(matrix, inputs, o), None)
-        )
-        found.append(run)
+    for operands, most in ((2, depth), (3, roomy_depth(matrix, 3))):
+        for seconds in (0.0, effort):
+            options = SolveOptions(most, seconds, operands=operands)
+
+            def make(options: SolveOptions = options) -> Made:
+                return solve(matrix, inputs, options), None
+
+            found.append(measure(name, f"hwgen {seconds:g}", operands, matrix, make))
     return found
+
+
+def graphs_of(name: str, matrix: np.ndarray, effort: float) -> dict[tuple[str, int], AdderGraph]:
+    """Return the graph of each tool and number of operands."""
+    return {(row.tool, row.operands): graph for row, graph in compare(name, matrix, effort)}
 
 
 class Pipelined(Pipeline):
@@ -205,56 +140,234 @@ class Pipelined(Pipeline):
         return [widen(row, self.result.width) for row in rows]
 
 
-def add_synthesis(row: Row, graph: AdderGraph) -> None:
-    """Fill in LUTs and flip-flops of the pipelined form, yosys for xcup."""
-    unit = Pipelined(graph)
+def simulate(unit: Pipelined, matrix: np.ndarray) -> None:
+    """Compare the hardware with the matrix, sample by sample."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(BYTE.lo, BYTE.hi + 1, (SAMPLES, matrix.shape[1]))
+    x[0], x[1] = BYTE.lo, BYTE.hi
+    bits, found = unit.i_codes.to_bits(x), []
+
+    async def bench(ctx):
+        ctx.set(unit.o.ready, 1)
+        ctx.set(unit.i.valid, 1)
+        for cycle in range(SAMPLES + unit.depth):
+            if cycle >= unit.depth:
+                found.append([int(ctx.get(lane)) for lane in unit.o.payload])
+            for lane, word in enumerate(bits[min(cycle, SAMPLES - 1)]):
+                ctx.set(unit.i.payload[lane], int(word))
+            await ctx.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    if not np.array_equal(np.array(found), x @ matrix.T):
+        raise SystemExit("the hardware does not compute the matrix")
+
+
+def add_synthesis(row: Row, graph: AdderGraph, matrix: np.ndarray) -> None:
+    """Fill in LUTs and flip-flops of the pipelined form, simulated before."""
+    simulate(Pipelined(graph), matrix)
     with tempfile.TemporaryDirectory() as folder:
-        text = rtlil.convert(unit, name="unit", emit_src=False)
-        modules = verilog_modules(text, "_".join)
+        text = rtlil.convert(Pipelined(graph), name="unit", emit_src=False)
         files = []
-        for module in modules:
+        for module in verilog_modules(text, "_".join):
             files.append(Path(folder) / f"{module.name}.v")
             files[-1].write_text(with_attributes(module.text, False), encoding="utf-8")
         report = synthesize(files, "unit", load_board("ultra96"), Path(folder) / "work")
     row.lut, row.ff = report.resources.lut, report.resources.ff
 
 
-def ratio(rows: Sequence[Row]) -> float:
-    """Return hwgen's bits over the best peer's."""
-    return rows[-1].bits / min(row.bits for row in rows[:-2])
+def synthesize_best(found: Sequence[tuple[Row, AdderGraph]], matrix: np.ndarray) -> None:
+    """Synthesize da4ml with its defaults, the best of the peers, and the best of hwgen."""
+    chosen = [best_of(found, n, of_hwgen) for n in (2, 3) for of_hwgen in (False, True)]
+    for row, graph in found:
+        if row in chosen or row.tool == f"da4ml {SCORES[0]}":
+            add_synthesis(row, graph, matrix)
 
 
-def main() -> None:
-    """Run the comparison."""
+@dataclass
+class Ratios:
+    """hwgen over its peers on one matrix, smaller is better.
+
+    Parameters
+    ----------
+    two : bits with two operands, over the best peer's
+    three : bits with three operands, over alkaid's by the same rule
+    three_own : the same over what alkaid reports
+    lut : of hwgen with three operands over da4ml's, pipelined, by yosys
+    depth : whether hwgen's depth with two operands is no greater than the best peer's
+    """
+
+    matrix: str
+    two: float
+    three: float
+    three_own: float
+    lut: float | None
+    depth: bool
+
+
+def ratios_of(rows: Sequence[Row]) -> Ratios:
+    """Return the ratios of one matrix."""
+    found = [(row, None) for row in rows]
+    two, three = (best_of(found, n, of_hwgen=True) for n in (2, 3))
+    peer, fused = (best_of(found, n, of_hwgen=False) for n in (2, 3))
+    own = min(row.own for row in rows if row.operands == 3 and row.own)
+    theirs = next(row for row in rows if row.tool == f"da4ml {SCORES[0]}")
+    lut = three.lut / theirs.lut if three.lut and theirs.lut else None
+    return Ratios(
+        two.matrix,
+        two.bits / peer.bits,
+        three.bits / fused.bits,
+        three.bits / own,
+        lut,
+        two.depth <= peer.depth,
+    )
+
+
+def summary(ratios: Sequence[Ratios]) -> str:
+    """Return medians and worst cases."""
+    lines = []
+    for name in ("two", "three", "three_own", "lut"):
+        values = [getattr(r, name) for r in ratios if getattr(r, name) is not None]
+        if values:
+            lines.append(f"{name}: median {statistics.median(values):.3f}, worst {max(values):.3f}")
+    deeper = [r.matrix for r in ratios if not r.depth]
+    return "\n".join([*lines, f"deeper than the best peer: {', '.join(deeper) or 'none'}"])
+
+
+def table(rows: Sequence[Row], ratios: Sequence[Ratios]) -> str:
+    """Return the table of RESULTS.md."""
+    head = (
+        "matrix",
+        "best peer, bits / depth",
+        "hwgen",
+        "ratio",
+        "three operands: alkaid, bits / depth",
+        "hwgen",
+        "ratio",
+        "LUT da4ml",
+        "LUT hwgen, two / three operands",
+        "ratio",
+        "FF da4ml / hwgen, three",
+        "solve s, two / three",
+    )
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for ratio in ratios:
+        found = [(row, None) for row in rows if row.matrix == ratio.matrix]
+        two, three = (best_of(found, n, of_hwgen=True) for n in (2, 3))
+        peer, fused = (best_of(found, n, of_hwgen=False) for n in (2, 3))
+        theirs = next(row for row, _ in found if row.tool == f"da4ml {SCORES[0]}")
+        cells = [
+            ratio.matrix,
+            f"{peer.bits:,} / {peer.depth}",
+            f"{two.bits:,} / {two.depth}",
+            f"{ratio.two:.3f}",
+            f"{fused.bits:,} / {fused.depth}",
+            f"{three.bits:,} / {three.depth}",
+            f"{ratio.three:.3f}",
+            *(
+                [
+                    f"{theirs.lut:,.0f}",
+                    f"{two.lut:,.0f} / {three.lut:,.0f}",
+                    f"{ratio.lut:.3f}",
+                    f"{theirs.ff:,.0f} / {three.ff:,.0f}",
+                ]
+                if ratio.lut
+                else [""] * 4
+            ),
+            f"{two.seconds:.0f} / {three.seconds:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+COLOURS = {"two": "#1f77b4", "three": "#2ca02c", "lut": "#d62728"}
+LABELS = {
+    "two": "bits, two operands / best peer",
+    "three": "bits, three operands / alkaid",
+    "lut": "LUT, three operands / da4ml",
+}
+
+
+def plot(ratios: Sequence[Ratios]) -> str:
+    """Return the ratios as an SVG picture, one line a matrix."""
+    height = 60 + 18 * len(ratios)
+    body = [f'<rect width="760" height="{height}" fill="white"/>']
+    for twentieth in range(8, 21):
+        x = 170 + (twentieth / 20 - 0.4) * 900
+        body.append(f'<path d="M{x:.0f} 40V{height - 10}" stroke="#ddd"/>')
+        if twentieth % 2 == 0:
+            label = f'<text x="{x:.0f}" y="34" text-anchor="middle">{twentieth / 20:.1f}</text>'
+            body.append(label)
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        body.append(f'<text x="{20 + 250 * place}" y="16" fill="{colour}">{LABELS[name]}</text>')
+    for line, ratio in enumerate(ratios):
+        y = 56 + 18 * line
+        body.append(f'<text x="160" y="{y + 4}" text-anchor="end">{ratio.matrix}</text>')
+        for name, colour in COLOURS.items():
+            value = getattr(ratio, name)
+            if value is not None:
+                x = 170 + (value - 0.4) * 900
+                body.append(f'<circle cx="{x:.1f}" cy="{y}" r="4" fill="{colour}"/>')
+    style = 'font-family="sans-serif" font-size="11"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" {style}>'
+    return "\n".join([head, *body, "</svg>\n"])
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="16x16 only, one second each")
     parser.add_argument("--effort", type=float, default=20.0, help="seconds of search a matrix")
     parser.add_argument("--matrix", type=Path, action="append", default=[], help="[O, I] integers")
+    parser.add_argument(
+        "--only", action="append", default=[], help="matrices with this in the name"
+    )
     parser.add_argument("--synth", action="store_true", help="also LUTs and FFs from yosys, xcup")
     parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    parser.add_argument("--rows", type=Path, nargs="+", default=[], help="of earlier runs, --json")
+    parser.add_argument("--plot", type=Path, help="write an .svg of the ratios here")
+    return parser.parse_args()
+
+
+def run(arguments: argparse.Namespace) -> list[Row]:
+    """Run the comparison; print each matrix as it is done."""
     given = [(path.stem, np.load(path).astype(np.int64)) for path in arguments.matrix]
     effort = min(arguments.effort, 1.0) if arguments.quick else arguments.effort
-    solve(np.array([[3]]), (BYTE,), SolveOptions(effort=0.001))  # compile before the clock runs
-    everything: list[Row] = []
-    ratios = []
+    for operands in (2, 3):  # compile before the clock runs
+        solve(np.array([[3, 5]]), (BYTE,) * 2, SolveOptions(effort=0.001, operands=operands))
+    rows = []
     for name, matrix in given or matrices(arguments.quick):
+        if arguments.only and not any(text in name for text in arguments.only):
+            continue
         found = compare(name, matrix, effort)
         if arguments.synth:
-            for row, graph in found:
-                add_synthesis(row, graph)
-        rows = [row for row, _ in found]
-        everything += rows
-        ratios.append(ratio(rows))
+            synthesize_best(found, matrix)
+        rows += [row for row, _ in found]
         if not arguments.json:
-            for row in rows:
+            for row, _ in found:
                 print(*asdict(row).values(), sep=" | ", flush=True)
-            print(f"{name}: {ratios[-1]:.3f} of the best peer", flush=True)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    if arguments.json:
-        print(json.dumps({"rows": [asdict(row) for row in everything], "memory_mb": memory}))
+            print(ratios_of([row for row, _ in found]), flush=True)
+    return rows
+
+
+def main() -> None:
+    """Run the comparison, or read the rows of earlier runs."""
+    arguments = parsed()
+    if arguments.rows:
+        texts = [path.read_text(encoding="utf-8") for path in arguments.rows]
+        rows = [Row(**row) for text in texts for row in json.loads(text)["rows"]]
     else:
-        print(f"median {statistics.median(ratios):.3f}, worst {max(ratios):.3f}, {memory} MB")
+        rows = run(arguments)
+    names = dict.fromkeys(row.matrix for row in rows)
+    ratios = [ratios_of([row for row in rows if row.matrix == name]) for name in names]
+    if arguments.plot:
+        arguments.plot.write_text(plot(ratios), encoding="utf-8")
+    if arguments.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}))
+    else:
+        print(table(rows, ratios), summary(ratios), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -312,6 +312,22 @@ def _all_patterns(pool: Expressions) -> Array:
 
 
 @compiled
+def _room_for_depth(pool: Expressions, bounds: Array) -> tuple[Array, Array]:
+    """Return the share that each expression takes and the share that its depth allows."""
+    count = pool.size[EXPRESSIONS]
+    limits = depth_limits(pool, bounds)
+    most = count + pool.size[TERMS]  # each new expression saves an addition
+    budget = np.empty(most, dtype=np.int64)
+    kraft = np.zeros(most, dtype=np.int64)
+    shares = SHARES[pool.size[OPERANDS]]
+    for e in range(count):
+        for k in range(pool.start[e], pool.start[e] + pool.length[e]):
+            kraft[e] += shares[pool.level[pool.node[k]]]
+        budget[e] = shares[limits[e]]
+    return kraft, budget
+
+
+@compiled
 def eliminate(
     pool: Expressions, bounds: Array, weight: Array, least: int, noise: float, seed: int
 ) -> int:
@@ -325,16 +341,7 @@ def eliminate(
     least : how often a pattern must occur to be shared; 2 or more
     noise, seed : random preference between patterns, 0.0 for none
     """
-    count = pool.size[EXPRESSIONS]
-    limits = depth_limits(pool, bounds)
-    most = count + pool.size[TERMS]  # each new expression saves an addition
-    budget = np.empty(most, dtype=np.int64)
-    kraft = np.zeros(most, dtype=np.int64)
-    shares = SHARES[pool.size[OPERANDS]]
-    for e in range(count):
-        for k in range(pool.start[e], pool.start[e] + pool.length[e]):
-            kraft[e] += shares[pool.level[pool.node[k]]]
-        budget[e] = shares[limits[e]]
+    kraft, budget = _room_for_depth(pool, bounds)
     taken = np.zeros(3 * pool.size[TERMS], dtype=np.int64)
     index = index_of(pool, pool.size[TERMS])
     keys = _all_patterns(pool)

@@ -148,8 +148,8 @@ class MatVec(Op):
         """As `resources`, but an unrolled matrix is not solved for its adder graph."""
         if not self.unrolled or self.binary is not None:
             return self.resources(*inputs)
-        kernel = self.dot_kernel(inputs[0].codes)
-        return ConstantMatVec.estimate_of(kernel, self.weights, self.infer(*inputs)) * self.pixels
+        kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
+        return ConstantMatVec.estimate_of(kernel, self.weights, out, self.target) * self.pixels
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
@@ -199,8 +199,9 @@ def _cases() -> tuple[Case, ...]:
     bits = TensorType((2, 4, 6), CodeType.binary())
     cases.append(Case(MatVec(integers((4, 6), -1, 1, 2), 4, 6, Kernel.XNOR, 2), (bits,)))
     clocks = [AdderTarget(family="ecp5", period_ps=ps) for ps in (2_000, 7_000, 50_000)]
-    clocks += [AdderTarget(three_operands=True, period_ps=ps) for ps in (0, 2_000, 50_000)]
-    cases += [Case(MatVec(mac, 4, 6, target=clock), (vector(6, -8, 7),)) for clock in clocks]
+    clocks += [AdderTarget(0, True, period_ps=ps) for ps in (0, 2_000, 50_000)]
+    for x in (vector(6, -8, 7), vector(6, 0, 31)):
+        cases += [Case(MatVec(mac, 4, 6, target=clock), (x,)) for clock in clocks]
     nothing = MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4)
     wide = MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)
     one = MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)

@@ -35,8 +35,9 @@ from hwgen.rtl.stream.pipeline import Pipeline
 
 # Where no clock is given, a register behind every adder: they share the slice.
 CONSTANT_LEVELS_PER_STAGE = 1
-# What a graph costs beside trees of its rows; measured 0.41 (64x64) to 0.56 (8x8).
-SHARED = 0.5
+# What a graph costs beside trees of its rows, by the operands of an adder; measured with two 0.41
+# (64x64) to 0.56 (8x8), with three 0.64 (16x16 and 64x64, 6 bits) to 0.67 (ternary) of that.
+SHARED = {2: 0.5, 3: 0.32}
 # Pairs of signed digits within rows up to which an adder graph is solved: memory and time go with
 # them. 64 x 64 weights of 8 bits have a million and take seconds.
 MOST_GRAPH_PAIRS = 4_000_000
@@ -149,10 +150,15 @@ class ConstantMatVec(Pipeline):
         return sum((kernel.constant_row_resources(row, codes) for row, codes in rows), Resources())
 
     @staticmethod
-    def estimate_of(kernel: DotKernel, weights: Codes, outputs: TensorType) -> Resources:
+    def estimate_of(
+        kernel: DotKernel,
+        weights: Codes,
+        outputs: TensorType,
+        target: AdderTarget = DEFAULT_TARGET,
+    ) -> Resources:
         """Predict without solving a graph, for a search over many foldings."""
         trees = ConstantMatVec.trees_of(kernel, weights, outputs)
-        shared = 1.0 if kernel.gain > 1 else SHARED
+        shared = 1.0 if kernel.gain > 1 else SHARED[target.operands]
         return trees * shared + Resources(ff=weights.shape[1] * kernel.inputs.width)
 
     def datapath(

@@ -1,5 +1,5 @@
 // y = +-a +- b +- c modulo 2**WIDTH in one carry chain, one LUT6_2 a bit, for AMD devices with six
-// input LUTs.
+// input LUTs. For yosys, whose own mapping takes two; every other tool reads the plain sum.
 //
 // The three bits of a place become their sum, in the LUT's logic, and their majority, which leaves
 // by O5 and is the second operand of the carry chain one place higher. -x is ~x + 1; the chain
@@ -19,6 +19,7 @@ module ternary_adder #(
   output wire [WIDTH-1:0] y
 );
 
+`ifdef YOSYS
   // The lower half of the truth table is O5, the upper one O6; the address is
   // { half, unused, majority from below, c, b, a }.
   function [63:0] truth_table(input [2:0] negative, input inverted);
@@ -74,6 +75,9 @@ module ternary_adder #(
       if (UPTO > FROM) assign y[LOW+FROM+:UPTO-FROM] = sum[UPTO-1:FROM];
     end
   endgenerate
+`else
+  assign y = (NEGATIVE[0] ? -a : a) + (NEGATIVE[1] ? -b : b) + (NEGATIVE[2] ? -c : c);
+`endif
 endmodule
 
 `default_nettype wire

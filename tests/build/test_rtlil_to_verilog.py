@@ -6,6 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.build.rtlil_to_verilog import verilog_modules
+from hwgen.numeric import CodeType
+from hwgen.rtl.adder_tree import Term, add_in_width
 from hwgen.rtl.names import RESERVED_WORDS, free_name
 
 
@@ -40,6 +42,23 @@ def test_operands_are_written_in_the_width_of_the_sum():
     m.d.comb += total.eq(a + b)
     text = verilog(m, a=a, b=b, total=total)["bench"]
     assert "assign total = { 1'h0, a } + { 3'h0, b };" in text
+
+
+def test_a_sum_of_three_is_two_additions_of_its_width():
+    """Also where Amaranth leaves out leading zeros: both additions keep the carry."""
+    a, b, c, total = Signal(5), Signal(5), Signal(signed(4)), Signal(9)
+    first, second, third = (
+        Term(a, CodeType(0, 31)),
+        Term(b, CodeType(0, 31), 2),
+        Term(c, CodeType(-8, 7), 3, negative=True),
+    )
+    pair = Signal(9, attrs={"three_operands": 1})
+    m = Module()
+    m.d.comb += pair.eq(add_in_width((first, second), 9))
+    m.d.comb += total.eq(add_in_width((Term(pair, CodeType(0, 511)), third), 9))
+    text = verilog(m, a=a, b=b, c=c, total=total)["bench"]
+    assert "assign pair = { 4'h0, a } + { 2'h0, b, 2'h0 };" in text
+    assert "assign total = pair - { c[3], c[3], c, 3'h0 };" in text
 
 
 def test_register_with_enable_reads_as_one():

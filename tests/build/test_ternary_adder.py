@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hwgen.adders import Adder
+from hwgen.build.lint import lint_verilog
 from hwgen.build.synthesize import ternary_maps
 from hwgen.build.yosys import quote_path, run_yosys
 from hwgen.errors import ToolError
@@ -127,6 +128,39 @@ CASES = {
 def test_equal_to_the_sum_and_as_large_as_promised(case: str, tmp_path: Path) -> None:
     total = CASES[case]
     assert prove(total.verilog("gold"), total.verilog("gate"), tmp_path) == total.cost()
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 11])
+@pytest.mark.parametrize("signs", SIGNS)
+def test_equal_to_its_model(width: int, signs: tuple[bool, bool, bool], tmp_path: Path) -> None:
+    """Both branches of the file: primitives for yosys, the plain sum for other tools."""
+    primitive = ternary_maps()[1].read_text()
+    model = primitive.replace("module ternary_adder", "module model").replace("YOSYS", "NOBODY")
+    negative = sum(sign << k for k, sign in enumerate(signs))
+    ports = f"input [{width - 1}:0] a, b, c, output [{width - 1}:0] y"
+    wrapped = "".join(
+        f"module {name} ({ports});\n"
+        f"  {unit} #(.WIDTH({width}), .NEGATIVE(3'd{negative})) unit (a, b, c, y);\nendmodule\n"
+        for name, unit in (("gold", "model"), ("gate", "ternary_adder"))
+    )
+    (tmp_path / "all.v").write_text(primitive + model + wrapped)
+    log = run_yosys(
+        [
+            "read_verilog +/xilinx/cells_sim.v all.v",
+            "hierarchy -check",
+            "proc",
+            "flatten gold gate",
+            "miter -equiv -flatten -make_outputs gold gate miter",
+            "hierarchy -top miter",
+            "sat -verify -prove trigger 0 -show-ports miter",
+        ],
+        cwd=tmp_path,
+    )
+    assert "SUCCESS" in log
+
+
+def test_lint_reads_the_model() -> None:
+    lint_verilog([ternary_maps()[1]])
 
 
 def test_a_wrong_sign_is_found(tmp_path: Path) -> None:
