@@ -18,7 +18,6 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term, scaled, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
-from hwgen.rtl.dot.operand import bit_base, from_lowest
 from hwgen.rtl.memory import constant_memory, lookup, memory_resources
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.table_comparison import reaches, table_comparison_luts
@@ -229,12 +228,10 @@ class FoldedMatVec(StreamComponent):
         for row, total in enumerate(sums):
             codes = scaled(total.codes, -1 if total.negative else 1)
             number = widen(replace(total, shift=0), codes.width)
-            # What is to be reached, in units of the sums, and counted from the lowest number.
-            cuts = -(lacking[:, row] >> total.shift) - bit_base(codes)
-            (unsigned,) = from_lowest([number], codes)
+            cuts = -(lacking[:, row] >> total.shift)  # in units of the sums
             result = Signal(name=f"row{row}_result")
             with m.If(advance & valid):
-                m.d.sync += result.eq(reaches(unsigned, cuts, current))
+                m.d.sync += result.eq(reaches(number, codes.signed, cuts, current))
             m.d.comb += self.o.payload[row].eq(result)
         self._give(m, advance, valid)
 
