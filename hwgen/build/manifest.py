@@ -10,11 +10,12 @@ import math
 from hwgen import __version__
 from hwgen.board import Board
 from hwgen.cost import Resources
-from hwgen.ir import Graph, Node
+from hwgen.ir import Graph, Node, TensorType
 from hwgen.mapping.layer_cycles import layer_cycles
 from hwgen.mapping.layers import Layer, group_layers
 from hwgen.mapping.menus import folding_of
 from hwgen.mapping.timing import interval_cycles, latency_cycles
+from hwgen.ops.matvec_threshold import MatVecThreshold
 
 # The AXI4-Lite block and the two stream adapters, measured on small designs.
 BOUNDARY = Resources(lut=450, ff=800)
@@ -110,11 +111,18 @@ def _layer(graph: Graph, layer: Layer) -> dict[str, object]:
         "folding": folding,
         "cycles": max(_cycles(graph, node) for node in layer.nodes),
         "input": ", ".join(map(str, graph.input_types(head))),
-        "accumulator": str(graph.types[head.name]),
+        "accumulator": str(_accumulator(graph, head)),
         "output": str(graph.types[layer.nodes[-1].name]),
         "memory_bits": sum(n.op.memory_bits(*graph.input_types(n)) for n in layer.nodes),
         "resources": _counts(_predict(graph, layer)),
     }
+
+
+def _accumulator(graph: Graph, head: Node) -> TensorType:
+    """Return the type of what a layer's head adds up, also where it gives only its sign."""
+    if isinstance(head.op, MatVecThreshold):
+        return head.op.sums(*graph.input_types(head))
+    return graph.types[head.name]
 
 
 def _stream(graph: Graph, node: Node) -> dict[str, object]:

@@ -78,7 +78,8 @@ def _foldings(graph: Graph, layer: Layer, board: Board) -> list[tuple[Node, ...]
     heads = first.op.foldings(*inputs)
     if isinstance(first.op, MatVec):
         kernels = usable_kernels(first.op, inputs[0])
-        heads = tuple(replace(head, kernel=k) for k in kernels for head in heads)  # type: ignore[call-arg]
+        chosen = [(k, head) for k in kernels for head in _heads_of(k, heads)]
+        heads = tuple(replace(head, kernel=k) for k, head in chosen)  # type: ignore[call-arg]
     if isinstance(first.op, SlidingWindow) and board.resources.uram:
         ultra = [replace(head, ultra_ram=True) for head in heads]  # type: ignore[call-arg]
         heads = (*heads, *(head for head in ultra if head.estimate(*inputs).uram))
@@ -88,6 +89,13 @@ def _foldings(graph: Graph, layer: Layer, board: Board) -> list[tuple[Node, ...]
         if _fits(graph, nodes[1:]):
             found.append(nodes)
     return found
+
+
+def _heads_of(kernel: Kernel, heads: tuple[Op, ...]) -> tuple[Op, ...]:
+    """Return the foldings that `kernel` allows: bits come one by one of one vector at a time."""
+    if kernel is not Kernel.BIT_SERIAL:
+        return heads
+    return tuple(head for head in heads if isinstance(head, MatVec) and head.pixels == 1)
 
 
 def _with_lanes(node: Node, lanes: int) -> Node:

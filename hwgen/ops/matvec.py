@@ -9,7 +9,6 @@ Source: Umuroglu et al., FINN, FPGA 2017 (PE x SIMD folding).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Same, Schedule, TensorType, expect, frozen_codes, union
 from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
+from hwgen.ops.kernel import Kernel as Kernel
 from hwgen.ops.lane_choices import expect_matrix_beats, matrix_choices
 from hwgen.ops.row_intervals import row_intervals
 from hwgen.rtl.binary_matvec import BinaryMatVec
@@ -29,16 +29,6 @@ from hwgen.rtl.matvec import FoldedMatVec, folded_depth
 from hwgen.rtl.stream.component import StreamComponent
 
 FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53  # every integer up to these is a float
-
-
-class Kernel(Enum):
-    """How a weight meets an input; `rtl/dot/` has one file for each."""
-
-    XNOR = "xnor"
-    SIGNED_ADD = "signed_add"
-    SHIFT_ADD = "shift_add"
-    MAC = "mac"
-    PACKED_MAC = "packed_mac"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +59,13 @@ class MatVec(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         """Vectors of I codes become vectors of O exact sums, one interval a row."""
-        (x,) = inputs
-        rows, columns = self.weights.shape
+        x, (rows, columns) = inputs[0], self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
         expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
         reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes)
         expect(not reason, f"{reason}; choose another kernel")
+        reason = f"pixels is {self.pixels}, the bit_serial kernel takes one vector a beat"
+        expect(self.kernel is not Kernel.BIT_SERIAL or self.pixels == 1, reason)
         channels = row_intervals(Same(self.weights), Same(x))
         whole = union(channels)
         expect(whole.width <= 48, f"accumulator needs {whole.width} bits, expected at most 48")
@@ -107,9 +98,14 @@ class MatVec(Op):
         return int(self.weights.shape[1]) // self.simd
 
     @property
+    def steps(self) -> int:
+        """Different weights that a row of the unit has, one after the other."""
+        return self.row_folds * self.column_folds
+
+    @property
     def unrolled(self) -> bool:
         """Whether the whole matrix is there at once, its weights constants."""
-        return self.row_folds == self.column_folds == 1
+        return self.row_folds == self.column_folds == 1 and self.kernel is not Kernel.BIT_SERIAL
 
     @property
     def binary(self) -> BinaryRows | None:
@@ -122,22 +118,24 @@ class MatVec(Op):
         return dot_kernel(self.kernel.value, Same(self.weights), inputs, self.target.multiplier)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
-        """row_folds * column_folds cycles a vector; the first pass takes, each pass gives one."""
-        x = inputs[0]
-        steps, vectors = np.arange(self.row_folds * self.column_folds), x.vectors // self.pixels
-        takes = np.tile(steps < self.column_folds, vectors)
-        gives = np.tile(steps % self.column_folds == self.column_folds - 1, vectors)
-        kernel = self.dot_kernel(x.codes)
+        """A cycle a step, or one for each input bit; the first pass takes, each gives a beat."""
+        x, kernel = inputs[0], self.dot_kernel(inputs[0].codes)
+        steps, plane = np.divmod(np.arange(self.steps * kernel.planes), kernel.planes)
+        passes = steps % self.column_folds == self.column_folds - 1
+        vectors = x.vectors // self.pixels
+        takes = np.tile((steps < self.column_folds) & (plane == 0), vectors)
+        gives = np.tile(passes & (plane == kernel.planes - 1), vectors)
         if self.binary is not None:
             return Schedule(takes, gives, BinaryMatVec.depth_of(self.binary))
         if self.unrolled:
             depth = ConstantMatVec.depth_of(kernel, self.weights, self.target)
             return Schedule(takes, gives, depth)
-        return Schedule(takes, gives, folded_depth(kernel.folded_unit(len(steps), self.simd)))
+        return Schedule(takes, gives, folded_depth(kernel.folded_unit(self.steps, self.simd)))
 
     def interval_cycles(self, *inputs: TensorType) -> int:
-        """row_folds * column_folds cycles a vector."""
-        return self.row_folds * self.column_folds * inputs[0].vectors // self.pixels
+        """A cycle a step of each vector, or one for each bit of an input."""
+        planes = self.dot_kernel(inputs[0].codes).planes
+        return self.steps * planes * inputs[0].vectors // self.pixels
 
     def foldings(self, *inputs: TensorType) -> tuple[MatVec, ...]:
         """Return every pe and simd; then the whole matrix for several pixels a beat."""
@@ -153,8 +151,7 @@ class MatVec(Op):
 
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict from the kernel's figures for a lane, the accumulators and the memories."""
-        (x,) = inputs
-        kernel, out = self.dot_kernel(x.codes), self.infer(x)
+        kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
         if self.binary is not None:
             return BinaryMatVec.resources_of(self.binary, out.codes) * self.pixels
         if self.unrolled:
@@ -164,8 +161,9 @@ class MatVec(Op):
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
-        bits = self.dot_kernel(inputs[0].codes).weight_bits
-        return 0 if self.unrolled else self.weights.size * bits
+        return (
+            0 if self.unrolled else self.weights.size * self.dot_kernel(inputs[0].codes).weight_bits
+        )
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:
@@ -190,26 +188,27 @@ def _cases() -> tuple[Case, ...]:
         (Kernel.MAC, integers((4, 6), -9, 3), bipolar_vector(6)),
         (Kernel.PACKED_MAC, integers((4, 6), -8, 7), vector(6, 0, 15)),
         (Kernel.PACKED_MAC, integers((4, 6), -128, 127), vector(6, -128, 127)),
+        (Kernel.BIT_SERIAL, integers((4, 6), -9, 3), vector(6, 0, 11)),
+        (Kernel.BIT_SERIAL, integers((4, 6), -2, 1), vector(6, -4, 3)),
     ):
         beats = ((1, 1), (2, 1), (1, 6), (4, 3), (2, 3), (4, 6))
         cases += [Case(MatVec(weights, pe, simd, kernel), (x,)) for pe, simd in beats]
-    mac = integers((4, 6), -32, 31, seed=1)
-    image = TensorType((2, 3, 6), CodeType(-4, 3))
+    mac, signs = integers((4, 6), -32, 31, seed=1), integers((4, 6), -1, 1, 2)
+    image, bits = TensorType((2, 3, 6), CodeType(-4, 3)), TensorType((2, 4, 6), CodeType.binary())
     cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
-    bits = TensorType((2, 4, 6), CodeType.binary())
-    cases.append(Case(MatVec(integers((4, 6), -1, 1, 2), 4, 6, Kernel.XNOR, 2), (bits,)))
+    cases.append(Case(MatVec(signs, 4, 6, Kernel.XNOR, 2), (bits,)))
     clocks = [AdderTarget(family="ecp5", period_ps=ps) for ps in (2_000, 7_000, 50_000)]
     clocks += [AdderTarget(0, True, period_ps=ps) for ps in (0, 2_000, 50_000)]
     for x in (vector(6, -8, 7), vector(6, 0, 31)):
         cases += [Case(MatVec(mac, 4, 6, target=clock), (x,)) for clock in clocks]
-    nothing = MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4)
-    wide = MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),)
-    one = MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),)
-    return (*cases, Case(nothing, (vector(4, 0, 1),)), Case(*one), Case(*wide), *_wide_cases())
+    nothing = Case(MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4), (vector(4, 0, 1),))
+    wide = Case(MatVec(integers((3, 5), -100, 100), 3, 5), (vector(5, -1000, 1000),))
+    one = Case(MatVec(integers((1, 1), 5, 5)), (vector(1, -2, 2),))
+    return (*cases, nothing, one, wide, *_wide_cases())
 
 
 def _wide_cases() -> list[Case]:
-    """Folds with several blocks, masks, memories and starts of their own; see rtl/dot."""
+    """Folds with several blocks, masks, memories and starts of their own."""
     signs, ternary, few = (integers((3, 76), *r) for r in ((-1, 1, 2), (-1, 1), (-2, 1)))
     bits, nibbles = bipolar_vector(76), vector(76, -8, 7)
     chosen = (
@@ -217,6 +216,7 @@ def _wide_cases() -> list[Case]:
         (signs, Kernel.SIGNED_ADD, nibbles, (19, 4)),
         (ternary, Kernel.SIGNED_ADD, nibbles, (38, 4)),
         (few, Kernel.MAC, nibbles, (38, 4)),
+        (few, Kernel.BIT_SERIAL, nibbles, (38, 4)),
         (few, Kernel.SHIFT_ADD, vector(76, 0, 7), (19,)),
     )
     return [Case(MatVec(w, 1, simd, kernel), (x,)) for w, kernel, x, s in chosen for simd in s]

@@ -93,7 +93,15 @@ class ThresholdUnit(ChannelPipeline):
         falling = np.broadcast_to(self.falling, self.channels)[own]
         order = search_order(values, falling, self.value_codes)
         count = build_search(
-            m, x, order, falling, self.value_codes, self._reached, self.group_at, advance
+            m,
+            x,
+            order,
+            falling,
+            self.value_codes,
+            self.i_codes,
+            self._reached,
+            self.group_at,
+            advance,
         )
         return self._code(count)
 

@@ -114,18 +114,22 @@ def _choices(heights: tuple[int, ...], threshold: int) -> list[Comparison]:
         if sum(heights[:columns]) > LUT_INPUTS + 1:
             break
         found.append(_carry(heights, threshold, columns))
+    if lowest > SEARCHED_HEIGHT:
+        # A column far too high: nothing else is worth a try.
+        times = -(-(lowest - SEARCHED_HEIGHT) // (LUT_INPUTS - 1))
+        return [_count(heights, threshold, Count(LUT_INPUTS), times)]
     for inputs in (LUT_INPUTS, ADDER_INPUTS):
-        # Where a column is far too high nothing else is worth a try.
-        if lowest >= inputs and (inputs == LUT_INPUTS or lowest <= SEARCHED_HEIGHT):
-            found.append(_count(heights, threshold, Count(inputs)))
+        if lowest >= inputs:
+            found.append(_count(heights, threshold, Count(inputs), 1))
     return found
 
 
-def _count(heights: tuple[int, ...], threshold: int, step: Count) -> Comparison:
+def _count(heights: tuple[int, ...], threshold: int, step: Count, times: int) -> Comparison:
     after = [*heights, 0, 0][: max(len(heights), step.outputs)]
-    after[0] -= step.inputs
-    rest = comparison(tuple(_with(after, step.outputs)), threshold)
-    return Comparison(step.outputs + rest.luts, (step, *rest.steps), rest.constant)
+    after[0] -= step.inputs * times
+    rest = comparison(tuple(_with(after, step.outputs, times)), threshold)
+    luts = step.outputs * times + rest.luts
+    return Comparison(luts, ((step,) * times + rest.steps), rest.constant)
 
 
 def _carry(heights: tuple[int, ...], threshold: int, columns: int) -> Comparison:
@@ -136,9 +140,9 @@ def _carry(heights: tuple[int, ...], threshold: int, columns: int) -> Comparison
     return Comparison(step.luts + rest.luts, (step, *rest.steps), rest.constant)
 
 
-def _with(heights: list[int], bits: int) -> list[int]:
-    """Return the heights with a number of so many bits on top."""
-    return [height + (k < bits) for k, height in enumerate(heights)]
+def _with(heights: list[int], bits: int, times: int = 1) -> list[int]:
+    """Return the heights with `times` numbers of so many bits on top."""
+    return [height + times * (k < bits) for k, height in enumerate(heights)]
 
 
 # A bit of the network, and whether its inverse is meant.

@@ -6,6 +6,7 @@ extra bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term, scaled, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
-from hwgen.rtl.dot.operand import bit_base, from_lowest
+from hwgen.rtl.dot.operand import from_lowest
 from hwgen.rtl.memory import constant_memory, lookup, memory_resources
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.table_comparison import reaches, table_comparison_luts
@@ -55,6 +56,15 @@ def comparison_luts(shape: tuple[int, ...], pe: int, simd: int, sums: CodeType) 
     return table_comparison_luts(sums.width, (rows // pe - 1).bit_length())
 
 
+def _pick(bits: Sequence[Value], number: Value) -> Value:
+    """Return bits[number]."""
+    choices = list(bits)
+    for selector in number:
+        pairs = zip(choices[::2], [*choices[1::2], choices[-1]], strict=False)
+        choices = [Mux(selector, b, a) if a is not b else a for a, b in pairs]
+    return choices[0]
+
+
 class FoldedMatVec(StreamComponent):
     """`pe` dot products of `simd` inputs a cycle; each step has its own weights.
 
@@ -82,6 +92,7 @@ class FoldedMatVec(StreamComponent):
         self.kernel, self.weights, self.pe, self.simd = kernel, weights, pe, simd
         self.row_folds = weights.shape[0] // pe
         self.column_folds = weights.shape[1] // simd
+        self.planes = kernel.planes
         self.thresholds = None if thresholds is None else within(thresholds, sums)
         self.sums = sums.codes
         self.width = accumulator_codes(sums, self.thresholds).width
@@ -128,6 +139,9 @@ class FoldedMatVec(StreamComponent):
         column = Signal(range(max(self.column_folds, 2)))
         row_pass = Signal(range(max(self.row_folds, 2)))
         first_pass = Signal()
+        plane = Signal(range(max(self.planes, 2)))
+        first_plane = Signal()
+        last_plane = Signal()
         first_column = Signal()
         last_column = Signal()
         m.d.comb += [
@@ -135,23 +149,37 @@ class FoldedMatVec(StreamComponent):
             first_pass.eq(row_pass == 0),
             first_column.eq(column == 0),
             last_column.eq(column == self.column_folds - 1),
-            self.i.ready.eq(advance & first_pass),
-            step.eq(advance & (self.i.valid | ~first_pass)),
+            first_plane.eq(plane == 0),
+            last_plane.eq(plane == self.planes - 1),
+            self.i.ready.eq(advance & first_pass & first_plane),
+            step.eq(advance & (self.i.valid | ~first_pass | ~first_plane)),
         ]
-        with m.If(step):
+        if self.planes > 1:
+            with m.If(step):
+                m.d.sync += plane.eq(following(plane, last_plane))
+        with m.If(step & last_plane):
             m.d.sync += column.eq(following(column, last_column))
             with m.If(last_column):
                 m.d.sync += row_pass.eq(following(row_pass, row_pass == self.row_folds - 1))
-        beat = self._fetch(m, advance, step, first_pass, column)
-        address = self._address(m, step)
-        flags = Cat(step, first_column, last_column)
-        self._rows(m, advance, beat, address, flags)
+        begins = Signal()
+        m.d.comb += begins.eq(step & first_plane)
+        beat = self._fetch(m, advance, begins, first_pass, column)
+        if self.planes > 1:
+            beat = self._bits(m, advance, begins, beat, plane)
+        ends = Signal()
+        m.d.comb += ends.eq(step & last_plane)
+        number = self._address(m, ends)
+        address = Cat(plane, number) if self.planes > 1 else number
+        self._rows(m, advance, beat, address, Cat(ends, first_column, last_column))
         return m
 
     def _fetch(
         self, m: Module, advance: Signal, step: Signal, first_pass: Signal, column: Signal
     ) -> Signal:
-        """Register the input beat of this step: from the stream, or from the kept vector."""
+        """Return the input beat of this step, from the stream or from the kept vector.
+
+        In the next cycle, or at once where its bits come one by one.
+        """
         incoming = self.i.payload.as_value()
         beat = Signal(len(incoming))
         source: Value = incoming
@@ -171,9 +199,31 @@ class FoldedMatVec(StreamComponent):
                 read.addr.eq(column),
             ]
             source = Mux(first_pass, incoming, read.data)
+        if self.planes > 1:
+            m.d.comb += beat.eq(source)
+            return beat
         with m.If(advance):
             m.d.sync += beat.eq(source)
         return beat
+
+    def _bits(
+        self, m: Module, advance: Signal, begins: Signal, beat: Signal, plane: Signal
+    ) -> Signal:
+        """Return one bit of each input in the next cycle, the highest in the first plane."""
+        width = self.i_codes.width
+        held = Signal(len(beat), name="beat_of_step")
+        with m.If(begins):
+            m.d.sync += held.eq(beat)
+        bits = Signal(self.simd, name="input_bits")
+        chosen = []
+        for k in range(self.simd):
+            own = slice(k * width, (k + 1) * width)
+            (first,), (later,) = (from_lowest([v[own]], self.i_codes) for v in (beat, held))
+            planes = [first[-1], *reversed(later[:-1])]
+            chosen.append(_pick(planes, plane))
+        with m.If(advance):
+            m.d.sync += bits.eq(Cat(*chosen))
+        return bits
 
     def _address(self, m: Module, step: Signal) -> Signal:
         """Return the number of the step: it has its own weights."""
@@ -192,7 +242,7 @@ class FoldedMatVec(StreamComponent):
                 m.d.sync += held.eq(flags)
             flags = held
         valid, first, last = flags[0], flags[1], flags[2]
-        bits = self.i_codes.width
+        bits = self.i_codes.width if self.planes == 1 else 1
         x = [beat[k * bits : (k + 1) * bits] for k in range(self.simd)]
         sums = unit.build(m, x, steps, address, advance)
         if self.compares:
@@ -229,12 +279,10 @@ class FoldedMatVec(StreamComponent):
         for row, total in enumerate(sums):
             codes = scaled(total.codes, -1 if total.negative else 1)
             number = widen(replace(total, shift=0), codes.width)
-            # What is to be reached, in units of the sums, and counted from the lowest number.
-            cuts = -(lacking[:, row] >> total.shift) - bit_base(codes)
-            (unsigned,) = from_lowest([number], codes)
+            cuts = -(lacking[:, row] >> total.shift)  # in units of the sums
             result = Signal(name=f"row{row}_result")
             with m.If(advance & valid):
-                m.d.sync += result.eq(reaches(unsigned, cuts, current))
+                m.d.sync += result.eq(reaches(number, codes.signed, cuts, current))
             m.d.comb += self.o.payload[row].eq(result)
         self._give(m, advance, valid)
 

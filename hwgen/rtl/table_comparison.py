@@ -8,8 +8,6 @@ chain would take a LUT for each bit, or for two where there is one constant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from amaranth import Cat, Const, Value
 
@@ -31,35 +29,48 @@ def table_comparison_luts(width: int, index_bits: int) -> int | None:
     return luts if luts <= MOST_LUTS else None
 
 
-def reaches(number: Value, constants: Codes, index: Value) -> Value:
+def reaches(
+    number: Value,
+    signed: bool,
+    constants: Codes,
+    index: Value,
+    inverted: Codes | None = None,
+) -> Value:
     """Return whether `number` is at least constants[index].
 
     Parameters
     ----------
-    number : unsigned, or with its sign bit inverted and counted from the lowest number
+    number : a word
+    signed : whether it is in two's complement
     constants : of any size; one for each index that can come
+    inverted : 1 for each index where the answer is wanted inverted
     """
-    own = len(index) if len(constants) > 1 else 0
-    width = len(number)
-    cuts = np.clip(constants, 0, 1 << width)
+    width, own = len(number), len(index) if len(constants) > 1 else 0
+    lowest = -(1 << (width - 1)) if signed else 0
+    cuts = np.clip(constants - lowest, 0, 1 << width)
     answer: list[Value] = []
     begin = 0
     while begin < width:
         end = min(begin + LUT_INPUTS - own - len(answer), width)
-        # The highest part keeps a constant that is out of reach.
-        part = cuts >> begin if end == width else (cuts >> begin) & ((1 << (end - begin)) - 1)
-        answer = [_part(number[begin:end], part, index if own else Const(0, 0), answer)]
+        values = np.arange(1 << (end - begin))
+        # The highest part keeps a constant that is out of reach, and has the sign.
+        part = cuts >> begin if end == width else cuts >> begin & (len(values) - 1)
+        if signed and end == width:
+            values = values ^ len(values) >> 1
+        more = values[None, :] > part[:, None]
+        # Where these bits are equal those below decide; the answer from there is the lowest bit.
+        least = more | (values[None, :] == part[:, None])
+        table = np.stack([more, least] if answer else [least], axis=-1).astype(np.int64)
+        if inverted is not None and end == width:
+            table = table ^ inverted[:, None, None]
+        address = Cat(*answer, number[begin:end], index if own else Const(0, 0))
+        answer = [_lookup(table, address)]
         begin = end
     return answer[0]
 
 
-def _part(bits: Value, part: Codes, index: Value, below: Sequence[Value]) -> Value:
-    """Return whether `bits` exceed part[index], or equal it and `below` agrees."""
-    values = np.arange(1 << len(bits))
-    equal = (values[None, :] == part[:, None]).astype(np.int64)
-    more = (values[None, :] > part[:, None]).astype(np.int64)
-    # With an answer from below as the lowest bit of the table's index.
-    table = np.stack([more, more | equal], axis=-1) if below else more | equal
-    padded = np.zeros((1 << len(index), *table.shape[1:]), dtype=np.int64)
-    padded[: len(table)] = table
-    return lookup(padded, Cat(*below, bits, index))
+def _lookup(table: Codes, address: Value) -> Value:
+    """Look up in a table that need not reach to the last address."""
+    padded = np.zeros(1 << len(address), dtype=np.int64)
+    padded[: table.size] = table.ravel()
+    return lookup(padded, address)

@@ -1,8 +1,8 @@
 """How many of a channel's thresholds a value has reached, by binary search: a comparator a bit.
 
 Level by level the value is compared with the middle of what is left; which threshold that is
-depends on the bits found so far and on the channel, so its bits are small tables that LUTs of the
-comparator take in.
+depends on the bits found so far and on the channel. Where these leave room in a LUT the comparison
+is a few tables; else the threshold's bits are small tables that LUTs of a comparator take in.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from amaranth import Cat, Module, Signal, Value
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.memory import lookup
+from hwgen.rtl.table_comparison import reaches, table_comparison_luts
 
 # Bits of a table's index: the channel's group and the bits found before the last.
 INDEX_BITS = 6
@@ -33,13 +34,15 @@ def search_fits(thresholds: int, groups: int) -> bool:
 def search_cost(thresholds: int, groups: int, width: int) -> tuple[float, float]:
     """Predict LUTs and flip-flops of a search for values of `width` bits; measured.
 
-    A LUT of a comparator has room for a table of four bits; of constants it compares two at once.
+    A LUT of a comparator's chain has room for a table of four bits.
     """
     levels, address = search_levels(thresholds), (groups - 1).bit_length()
     luts = 0.0
     for level in range(levels):
         index = level + address
-        luts += width * (0.5 if index == 0 else 0.8 if index <= 2 else 1.1 if index <= 4 else 2)
+        tables = table_comparison_luts(width, index)
+        chain = width * (0.5 if index == 0 else 0.8 if index <= 2 else 1.1 if index <= 4 else 2)
+        luts += chain if tables is None else tables
     return luts, (width + levels + address) * levels
 
 
@@ -66,6 +69,7 @@ def build_search(
     order: Codes,
     falling: Codes,
     codes: CodeType,
+    kind: CodeType,
     reached: Callable[[Value, Value], Value],
     groups: Sequence[Value],
     advance: Signal,
@@ -77,6 +81,7 @@ def build_search(
     x : the value
     order, falling : as `search_order` returns and takes them
     codes : interval of the thresholds
+    kind : of the value
     reached : makes the comparison of a value and a threshold's stored bits
     groups : the channel's group, one for each level, a cycle apart
     """
@@ -87,9 +92,12 @@ def build_search(
         half = 1 << (levels - 1 - level)
         middle = words[:, half - 1 :: 2 * half]
         index = Cat(*reversed(found), groups[level])
-        threshold = Cat(*(lookup(middle >> bit & 1, index) for bit in range(codes.width)))
-        flip = lookup(falling[:, None], groups[level])
-        bit = reached(x, threshold) ^ flip
+        if table_comparison_luts(len(x), len(index)) is not None:
+            cuts = order[:, half - 1 :: 2 * half]
+            bit = _in_tables(x, kind, cuts, falling, index)
+        else:
+            threshold = Cat(*(lookup(middle >> bit & 1, index) for bit in range(codes.width)))
+            bit = reached(x, threshold) ^ lookup(falling[:, None], groups[level])
         count = Signal(level + 1, name=f"{x.name}_level{level + 1}")
         kept = Signal(x.shape(), name=f"{x.name}_at{level + 1}", reset_less=True)
         with m.If(advance):
@@ -97,6 +105,15 @@ def build_search(
         found = [count[level - k] for k in range(level + 1)]
         x = kept if level < levels - 1 else x
     return Cat(*reversed(found))
+
+
+def _in_tables(x: Value, kind: CodeType, cuts: Codes, falling: Codes, index: Value) -> Value:
+    """Return whether the value has reached cuts[group, bits found], inverted where it falls."""
+    flips = np.broadcast_to(falling[:, None], cuts.shape)
+    # A bipolar bit is a number from zero: 2 b - 1 >= t where b >= (t + 1) / 2, rounded up.
+    words = (cuts + 2) >> 1 if kind.bipolar else cuts
+    # The bits found are the low bits of the index.
+    return reaches(x, kind.signed, words.ravel(), index, flips.ravel())
 
 
 def follow(m: Module, value: Value, cycles: int, name: str, advance: Signal) -> list[Signal]:

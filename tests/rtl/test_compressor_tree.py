@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwgen.numeric import CodeType
 from hwgen.rtl.compressor_tree import (
+    Bit,
     Chain,
     compress,
     compression_latency,
@@ -30,13 +31,12 @@ def padded(heights):
     return tuple(heights)
 
 
-def sums_of(heights, frames):
+def sums_of(heights, frames, inverted=False):
     """Return what the hardware makes of `frames`, an integer a column each."""
     columns = [Signal(height) for height in heights]
     m = Module()
-    total = compress(
-        m, [list(c) for c in columns], CodeType(0, max(largest(heights), 1)), "t", Const(1, 1)
-    )
+    bits = [[Bit(bit, inverted) for bit in column] for column in columns]
+    total = compress(m, bits, CodeType(0, max(largest(heights), 1)), "t", Const(1, 1))
     out, clocked = Signal(len(heights)), Signal()
     m.d.comb += out.eq(total.value)
     m.d.sync += clocked.eq(~clocked)
@@ -65,6 +65,16 @@ def test_sum_is_exact_after_the_latency(heights, seed):
     frames += [[0] * len(heights), [(1 << h) - 1 for h in heights]]
     expected = [sum(v.bit_count() << k for k, v in enumerate(frame)) for frame in frames]
     assert sums_of(heights, frames) == expected
+
+
+@pytest.mark.parametrize("heights", [(1,), (3,), (13, 2), (6, 7, 8)])
+def test_inverted_bits(heights):
+    columns = padded(heights)
+    chance = random.Random(1)
+    frames = [[chance.getrandbits(h) if h else 0 for h in columns] for _ in range(6)]
+    plain = [sum(v.bit_count() << k for k, v in enumerate(frame)) for frame in frames]
+    expected = [largest(columns) - total for total in plain]
+    assert sums_of(columns, frames, inverted=True) == expected
 
 
 @pytest.mark.parametrize("heights", [(64,), (784,), (2, 9, 9), (4, 8, 12, 11, 7, 3), (5, 5, 5)])

@@ -9,18 +9,22 @@ from hwgen.rtl.table_comparison import MOST_LUTS, reaches, table_comparison_luts
 
 
 @pytest.mark.parametrize(("width", "count"), [(1, 1), (5, 1), (6, 3), (7, 4), (6, 9), (4, 16)])
-def test_every_number_and_index(width, count):
-    constants = np.random.default_rng(0).integers(-2, (1 << width) + 3, count)
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_number_and_index(width, count, signed):
+    lowest = -(1 << (width - 1)) if signed else 0
+    rng = np.random.default_rng(0)
+    constants = lowest + rng.integers(-2, (1 << width) + 3, count)
+    flips = rng.integers(0, 2, count)
     m, number, index = Module(), Signal(width), Signal(range(max(count, 2)))
     answer = Signal()
-    m.d.comb += answer.eq(reaches(number, constants, index))
+    m.d.comb += answer.eq(reaches(number, signed, constants, index, flips))
 
     async def bench(ctx):
         for k, constant in enumerate(constants.tolist()):
-            for value in range(1 << width):
+            for value in range(lowest, lowest + (1 << width)):
                 ctx.set(index, k)
                 ctx.set(number, value)
-                assert ctx.get(answer) == (value >= constant)
+                assert ctx.get(answer) == (value >= constant) ^ flips[k]
 
     simulator = Simulator(m)
     simulator.add_testbench(bench)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from hwgen.adders import MultiplierShape
 from hwgen.ir import Codes, Same
 from hwgen.numeric import CodeType
+from hwgen.rtl.dot.bit_serial import BitSerial
 from hwgen.rtl.dot.kernel import DotKernel
 from hwgen.rtl.dot.multiply_accumulate import MultiplyAccumulate
 from hwgen.rtl.dot.packed_multiply import PackedMultiply
@@ -14,7 +15,14 @@ from hwgen.rtl.dot.xnor_popcount import XnorPopcount
 
 KERNELS: dict[str, type[DotKernel]] = {
     kernel.name: kernel
-    for kernel in (XnorPopcount, SignedAdd, ShiftAdd, MultiplyAccumulate, PackedMultiply)
+    for kernel in (
+        XnorPopcount,
+        SignedAdd,
+        ShiftAdd,
+        MultiplyAccumulate,
+        PackedMultiply,
+        BitSerial,
+    )
 }
 
 
@@ -36,6 +44,7 @@ def kernel_rejects(name: str, weights: Same[Codes], inputs: CodeType) -> str:
 
 __all__ = [
     "KERNELS",
+    "BitSerial",
     "DotKernel",
     "MultiplyAccumulate",
     "PackedMultiply",

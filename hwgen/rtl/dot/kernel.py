@@ -111,6 +111,11 @@ class DotKernel(ABC):
     def summands_per_lane(self) -> int:
         """Return how many terms one input lane gives."""
 
+    @property
+    def planes(self) -> int:
+        """Cycles of a step of a folded unit, which takes as many bits of each input one by one."""
+        return 1
+
     @abstractmethod
     def lane_resources(self) -> Resources:
         """Predict what one input lane of one row takes, its adder in the tree included."""
