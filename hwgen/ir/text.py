@@ -92,8 +92,8 @@ def _line(
 
 
 def _may_be_left_out(field: Field) -> bool:
-    """Whether a field has a record for its default."""
-    return is_dataclass(field.default)
+    """Whether a field has a record for its default; an interval of codes is none."""
+    return is_dataclass(field.default) and not isinstance(field.default, CodeType)
 
 
 def _rows(array: np.ndarray) -> Iterator[str]:

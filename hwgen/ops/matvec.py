@@ -198,7 +198,7 @@ def _cases() -> tuple[Case, ...]:
     cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
     cases.append(Case(MatVec(signs, 4, 6, Kernel.XNOR, 2), (bits,)))
     clocks = [AdderTarget(family="ecp5", period_ps=ps) for ps in (2_000, 7_000, 50_000)]
-    clocks += [AdderTarget(0, True, period_ps=ps) for ps in (0, 2_000, 50_000)]
+    clocks += [AdderTarget(0.0, True, period_ps=ps) for ps in (0, 2_000, 50_000)]
     for x in (vector(6, -8, 7), vector(6, 0, 31)):
         cases += [Case(MatVec(mac, 4, 6, target=clock), (x,)) for clock in clocks]
     nothing = Case(MatVec(np.zeros((2, 4), dtype=np.int64), 2, 4), (vector(4, 0, 1),))
