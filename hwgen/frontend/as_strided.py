@@ -21,6 +21,9 @@ def without_as_strided(model: ModelProto) -> ModelProto:
     """Replace such pairs in `model`, which is changed."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
+    batches = {dims[0].dim_value for v in graph.input if (dims := v.type.tensor_type.shape.dim)} - {
+        0
+    }
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(value.name for value in graph.output)
     flat: dict[str, NodeProto] = {}
@@ -30,7 +33,8 @@ def without_as_strided(model: ModelProto) -> ModelProto:
             flat[node.output[0]] = node
         source = flat.get(node.input[0]) if node.op_type == "Gather" and node.input else None
         shape = _shape_of_all(node, constants) if source is not None else None
-        if source is None or shape is None:
+        # With a batch of any size this would choose the first frame.
+        if source is None or not shape or shape[0] not in batches:
             nodes.append(node)
             continue
         nodes.remove(source)

@@ -73,7 +73,7 @@ def integer_operators(rng) -> ModelProto:
 
 def decoder(rng) -> ModelProto:
     """Upsampling, branches that meet again, scales with nothing in common, a channels-last pool."""
-    b = QdqBuilder(("N", 2, 4, 4), opset=18)
+    b = QdqBuilder((1, 2, 4, 4), opset=18)
     x = b.pair("x", Linear(0.1, 3))
     w = b.integers(rng.integers(-9, 9, (2, 4, 3, 3)), 0.03, axis=1)
     up = {"strides": [2, 2], "pads": [1] * 4, "output_padding": [1, 1]}
