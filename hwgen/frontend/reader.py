@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import AttributeProto, ModelProto, TensorProto
 
 from hwgen.errors import FrontendError
+from hwgen.frontend.as_strided import without_as_strided
 from hwgen.frontend.channels_last import without_channels_last
 from hwgen.frontend.final_softmax import without_final_softmax
 from hwgen.frontend.microsoft import without_microsoft
@@ -91,7 +92,7 @@ def check(model: ModelProto, where: str) -> ModelProto:
     except (onnx.checker.ValidationError, ValueError, UnicodeError, RuntimeError) as error:
         reason = str(error).split("\n\n")[0]
         raise FrontendError(f"{where}: not a valid ONNX model: {reason}") from error
-    return without_final_softmax(normal)
+    return without_final_softmax(without_as_strided(normal))
 
 
 def _names_are_text(message: Message) -> bool:

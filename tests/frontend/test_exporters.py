@@ -64,6 +64,25 @@ def test_pt2e_frozen_batch(rng):
         assert_equal(pt2e_resnet(rng, batch), frames)
 
 
+@pytest.mark.parametrize("order", ["whole", "part", "other", "any batch"])
+def test_as_strided_of_a_batch_of_one(rng, order):
+    """How torch exports an adaptive pool then; a choice of elements is another thing."""
+    b = QdqBuilder(("N" if order == "any batch" else 1, 3, 8, 8), opset=18)
+    y = b.node("Relu", pt2e_conv(b, rng, b.pair("x", Linear(0.0625)), 3, 8, "node_conv2d"))
+    y = b.node("ReduceMean", b.pair(y, Linear(0.0625, -128)), int64(b, -1, -2), keepdims=1)
+    kept = {"part": range(4), "other": [1, 0, 2, 3, 4, 5, 6, 7]}.get(order, range(8))
+    indices = b.constant(np.array(kept).reshape(1, -1, 1, 1), dtype=np.int64)
+    y = b.node("Gather", b.node("Reshape", y, int64(b, -1)), indices, axis=0)
+    y = b.node("Reshape", b.pair(y, Linear(0.0625, -128)), int64(b, 1, len(kept)))
+    w = b.integers(rng.integers(-127, 128, (5, len(kept))), 2.0**-8)
+    model = b.model(b.pair(b.node("Gemm", y, w, transB=1), Linear(0.125)))
+    if order == "whole":
+        assert_equal(model, (rng.integers(-40, 41, (1, 3, 8, 8)) / 16).astype(np.float32))
+    else:
+        with pytest.raises(FrontendError, match=r"expected|cannot reshape"):
+            load_model(model)
+
+
 def test_pt2e_fused_residual_is_refused_by_name(rng):
     """Inductor's quantizer leaves out the pair between a convolution and the sum behind it."""
     b = QdqBuilder((2, 3, 8, 8), opset=18)

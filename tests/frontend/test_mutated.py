@@ -15,16 +15,20 @@ from tests.frontend.models import Builder, perceptron
 from tests.frontend.qdq_models import Linear, QdqBuilder, convolution
 
 MUTATIONS_OF_A_KIND = 30
+DOMAINS = ("qonnx.custom_op.general", "com.microsoft", "unknown.domain")
+DOMAINS += ("qonnx.custom_op.channels_last",)
 
 
 def original(rng) -> ModelProto:
-    kind = int(rng.integers(4))
+    kind = int(rng.integers(5))
     if kind == 0:
         return convolutional(rng)
     if kind == 1:
         return residual_of_integers(rng)
     if kind == 2:
         return integer_operators(rng)
+    if kind == 3:
+        return decoder(rng)
     return perceptron(rng, widths=(5, 4, 3), batch_normalization=bool(rng.integers(2)))
 
 
@@ -67,6 +71,40 @@ def integer_operators(rng) -> ModelProto:
     return b.integer_model(b.pair(y, real))
 
 
+def decoder(rng) -> ModelProto:
+    """Upsampling, branches that meet again, scales with nothing in common, a channels-last pool."""
+    b = QdqBuilder((1, 2, 4, 4), opset=18)
+    x = b.pair("x", Linear(0.1, 3))
+    w = b.integers(rng.integers(-9, 9, (2, 4, 3, 3)), 0.03, axis=1)
+    up = {"strides": [2, 2], "pads": [1] * 4, "output_padding": [1, 1]}
+    y = b.node("ConvTranspose", x, w, b.constant([0.5, 0.25, 0.0, -1.0]), **up)
+    y = b.pair(b.node("Mul", y, b.node("Sigmoid", y)), Linear(0.07))
+    y = b.node("SpaceToDepth", y, blocksize=2)
+    y = b.node("Concat", y, x, axis=1)
+    positive = b.node("Greater", y, b.constant(0.0))
+    y = b.node("Where", positive, y, b.node("Max", b.node("Neg", y), b.constant(-0.5)))
+    y = b.node("DepthToSpace", b.pair(b.node("Slice", y, *_ends(b)), Linear(0.05)), blocksize=2)
+    b.nodes.append(
+        onnx.helper.make_node(
+            *("MaxPool", [b.node("Transpose", y, perm=[0, 2, 3, 1])], ["pooled"], "pool"),
+            domain="qonnx.custom_op.channels_last",
+            kernel_shape=[2, 2],
+            strides=[2, 2],
+        )
+    )
+    axes = b.constant([2, 3], dtype=np.int64)
+    y = b.node("ReduceMean", b.node("Transpose", "pooled", perm=[0, 3, 1, 2]), axes)
+    y = b.node("Reshape", b.pair(y, Linear(0.05)), b.constant([-1], dtype=np.int64))
+    kept = b.constant(np.arange(4).reshape(1, 4), dtype=np.int64)
+    y = b.node("Gather", y, kept)
+    w = b.integers(rng.integers(-9, 9, (4, 3)))
+    return b.model(b.pair(b.node("MatMul", b.pair(y, Linear(0.05)), w), Linear(0.5)))
+
+
+def _ends(b):
+    return [b.constant([k], dtype=np.int64) for k in (0, 16, 1)]
+
+
 def pick(rng, items):
     return items[int(rng.integers(len(items)))]
 
@@ -94,10 +132,11 @@ def replace_operator(model, rng):
     kinds = """Exp Gemm Reshape Concat Gather Slice Clip PRelu Cast If Conv Quant Shape Sum Squeeze
     Add MaxPool AveragePool Transpose Split Pad Resize ArgMax TopK ReduceMean GlobalMaxPool
     QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger Expand
+    ConvTranspose DepthToSpace SpaceToDepth Pow Greater Max Mean Not And BatchNormalization
     ConstantOfShape Where MultiThreshold Trunc FloatQuant Softmax QLinearAdd QLinearConcat Elu"""
     node = pick(rng, model.graph.node)
     node.op_type = pick(rng, kinds.split())
-    node.domain = pick(rng, ["", "", "qonnx.custom_op.general", "com.microsoft", "unknown.domain"])
+    node.domain = pick(rng, ["", "", *DOMAINS])
 
 
 def poison_number(model, rng):
