@@ -47,7 +47,7 @@ class Fabric:
 # four bits. xcup: C to Q 77, CARRY8 to D 25, D 25; A1 to O6 150, to S 15, S0 to CO7 199, CIN to
 # O7 142, O to AMUX 30, a route of 450; CIN to COUT and on 69 for eight bits.
 FABRICS = {
-    "ecp5": Fabric(525, 1950, 41),
+    "ecp5": Fabric(484, 1961, 44),
     "xc7": Fabric(360, 1770, 29, shift_register=3),
     "xcup": Fabric(130, 990, 9, shift_register=3),
 }
