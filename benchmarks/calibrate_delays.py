@@ -69,7 +69,9 @@ def main() -> None:
             expected = model.path_ps(adders, bits)
             difference = f"{expected / picoseconds - 1:+.1%}"
             print(bits, adders, round(picoseconds), expected, difference, sep=" | ", flush=True)
-    fitted, *_ = np.linalg.lstsq(np.array(unknowns, dtype=float), np.array(measured), rcond=None)
+    # Shares of the measured time, not picoseconds: short paths count as much as long ones.
+    shares = np.array(unknowns) / np.array(measured)[:, None]
+    fitted, *_ = np.linalg.lstsq(shares, np.ones(len(measured)), rcond=None)
     names = ("register_ps", "adder_ps", "carry_ps")
     print("fit:", ", ".join(f"{n} {v:.0f}" for n, v in zip(names, fitted, strict=True)))
 

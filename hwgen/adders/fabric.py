@@ -50,7 +50,7 @@ class Fabric:
 # O7 142, O to AMUX 30, a route of 450; CIN to COUT and on 69 for eight bits. A third operand: LUT
 # to O5 and AMUX, and a route.
 FABRICS = {
-    "ecp5": Fabric(525, 1950, 41),
+    "ecp5": Fabric(484, 1961, 44),
     "xc7": Fabric(360, 1770, 29, shift_register=3, third_operand_ps=950),
     "xcup": Fabric(130, 990, 9, shift_register=3, third_operand_ps=630),
 }
