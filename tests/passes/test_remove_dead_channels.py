@@ -66,11 +66,7 @@ def relu(offset, high=15, shift=2):
 def test_before_and_after():
     head = "graph g\n\n%x : [2] -8..7 scale 0x1p+0 = input rounding=RND_CONV zero_point=0 "
     head += "prepare=()\n"
-    fold = (
-        "pe=1 simd=1 kernel=mac pixels=1 target=AdderTarget(effort=0x0p+0, three_operands=false, "
-    )
-    fold += 'multiplier=MultiplierShape(name="DSP48E2", wide=27, narrow=18))\n'
-    mode = "shift=1 rounding=TRN codes=0..15 pe=1\n"
+    fold, mode = "pe=1 simd=1 kernel=mac pixels=1\n", "shift=1 rounding=TRN codes=0..15 pe=1\n"
     text = (
         f"{head}%a : [3] -75..75 scale 0x1p+0 = matvec(%x) weights=[[3 2] [0 0] [5 -5]] {fold}"
         f"%f : [3] 0..15 scale 0x1p+0 = requantize(%a) multiplier=[1] offset=[1 9 3] {mode}"

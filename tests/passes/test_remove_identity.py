@@ -10,9 +10,7 @@ from hwgen.passes import RemoveIdentity, run_passes
 HEAD = """graph g
 
 %x : [2] -8..7 scale 0x1p+0 = input rounding=RND_CONV zero_point=0 prepare=()
-%fc : [2] -75..75 scale {fc} = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac pixels=1 \
-target=AdderTarget(effort=0x0p+0, three_operands=false, multiplier=MultiplierShape(\
-name="DSP48E2", wide=27, narrow=18))
+%fc : [2] -75..75 scale {fc} = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac pixels=1
 """
 
 

@@ -13,9 +13,7 @@ from hwgen.passes import PASSES, Pass, RemoveIdentity, Tabulate, run_passes
 
 TEXT = """graph g
 %x : [2] -8..7 scale 0x1p+0 = input rounding=RND_CONV zero_point=0 prepare=()
-%fc : [2] -75..75 scale 0x1p-3 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac pixels=1 \
-target=AdderTarget(effort=0x0p+0, three_operands=false, multiplier=MultiplierShape(\
-name="DSP48E2", wide=27, narrow=18))
+%fc : [2] -75..75 scale 0x1p-3 = matvec(%x) weights=[[3 2] [5 -5]] pe=1 simd=1 kernel=mac pixels=1
 %act : [2] -2..1 scale 0x1p+2 = elementwise(%fc) scale=[0x1p-3] steps=() \
 quantizer=Quantize(scale=[0x1p+2], zero_point=0, codes=-2..1, rounding=TRN)  # from "act"
 output %act
