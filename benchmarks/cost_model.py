@@ -29,6 +29,7 @@ from hwgen.numeric import CodeType, Rounding
 from hwgen.ops.convert_lanes import ConvertLanes
 from hwgen.ops.fifo import Fifo
 from hwgen.ops.matvec import Kernel, MatVec
+from hwgen.ops.matvec_threshold import MatVecThreshold
 from hwgen.ops.requantize import Requantize
 from hwgen.ops.table import Table
 from hwgen.ops.thresholds import Thresholds
@@ -57,6 +58,24 @@ def units() -> dict[str, tuple[Op, TensorType]]:
     found["unrolled_mac_8x8"] = MatVec(small, 8, 8), TensorType((8,), CodeType(0, 63))
     bits = TensorType((16,), CodeType.binary())
     found["unrolled_xnor_16x16"] = MatVec(signs[:16, :16], 16, 16, Kernel.XNOR), bits
+    found["unrolled_xnor_16x64"] = MatVec(signs[:16], 16, 64, Kernel.XNOR), binary
+    cuts = rng.integers(-8, 9, 64)
+    for rows, pe, simd in ((16, 16, 64), (64, 16, 64), (64, 16, 16), (64, 2, 64)):
+        shape = signs[:rows], pe, simd, Kernel.XNOR
+        merged = MatVecThreshold(*shape, thresholds=cuts[:rows])
+        found[f"xnor_threshold_{rows}_{pe}x{simd}"] = merged, binary
+    for width, inputs in ((4, 15), (8, 255)):
+        packed = rng.integers(-(1 << width - 1), 1 << width - 1, (64, 64))
+        kind = TensorType((64,), CodeType(0, inputs))
+        found[f"packed_mac_{width}_bit_4x4"] = MatVec(packed, 4, 4, Kernel.PACKED_MAC), kind
+    few = rng.integers(-2, 2, (64, 64))
+    three = TensorType((64,), CodeType(0, 7))
+    for pe, simd in ((16, 32), (16, 16), (4, 16)):
+        found[f"mac_2x3_bit_{pe}x{simd}"] = MatVec(few, pe, simd, Kernel.MAC), three
+    # The same 16 cycles a vector: 16 inputs at once, or one bit of 64.
+    nibbles, fours = rng.integers(-8, 8, (32, 64)), TensorType((64,), CodeType(0, 15))
+    found["mac_4x4_bit_8x16"] = MatVec(nibbles, 8, 16, Kernel.MAC), fours
+    found["bit_serial_4x4_bit_8x64"] = MatVec(nibbles, 8, 64, Kernel.BIT_SERIAL), fours
     wide = TensorType((64,), CodeType(-22000, 24000))
     for pe in (1, 4):
         scale, offset = rng.integers(16, 32, 64), rng.integers(-30000, 30000, 64)
@@ -67,6 +86,8 @@ def units() -> dict[str, tuple[Op, TensorType]]:
         steps = np.sort(rng.integers(-22000, 24000, (64, 3)), axis=1)
         rising = np.zeros(1, dtype=np.int64)
         found[f"thresholds3_{pe}"] = Thresholds(steps, rising, CodeType(0, 3), pe), wide
+        many = np.sort(rng.integers(-22000, 24000, (64, 15)), axis=1)
+        found[f"thresholds15_{pe}"] = Thresholds(many, rising, CodeType(0, 15), pe), wide
         found[f"sign_{pe}"] = Thresholds(steps[:, :1], rising, CodeType.binary(), pe), wide
     entries = rng.integers(0, 64, (1, 256))
     found["table_4"] = Table(entries, 0, CodeType(0, 63), 4), TensorType((64,), CodeType(0, 255))

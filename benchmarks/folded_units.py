@@ -17,16 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from amaranth import Module
-from amaranth.lib.wiring import connect, flipped
 from amaranth.sim import Simulator
 from cost_model import measure
 
 from hwgen.ir import Codes, Op, TensorType
 from hwgen.numeric import CodeType
 from hwgen.ops.matvec import Kernel, MatVec
+from hwgen.ops.matvec_threshold import MatVecThreshold
 from hwgen.ops.thresholds import Thresholds
-from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.stream.chain import Chain
 
 SEED = 0
 FRAMES = 4
@@ -57,7 +56,7 @@ class Unit:
     finn: float
 
     def layer(self) -> tuple[tuple[Op, ...], TensorType]:
-        """Return the matrix-vector product, its thresholds and the type of the input."""
+        """Return the product, its thresholds unless they are one with it, and the input's type."""
         rng = np.random.default_rng(SEED)
         weights = rng.choice(self.weights.codes(), (self.rows, self.columns))
         x = TensorType((self.columns,), self.inputs)
@@ -67,8 +66,12 @@ class Unit:
         steps = self.outputs.size - 1
         cuts = rng.integers(1, 999, (self.rows, steps))
         thresholds = np.sort(np.take_along_axis(sums, cuts, axis=1), axis=1)
-        falling = rng.integers(0, 2, self.rows) if steps == 1 else np.zeros(1, dtype=np.int64)
-        return (product, Thresholds(thresholds, falling, self.outputs, self.pe)), x
+        if steps == 1:
+            shape = product.weights, self.pe, self.simd, product.kernel
+            merged = MatVecThreshold(*shape, thresholds=thresholds[:, 0], codes=self.outputs)
+            return (merged,), x
+        rising = np.zeros(1, dtype=np.int64)
+        return (product, Thresholds(thresholds, rising, self.outputs, self.pe)), x
 
 
 UNITS = {
@@ -89,26 +92,6 @@ def frames(x: TensorType, count: int) -> Codes:
     return rng.choice(x.codes.codes(), (count, *x.shape))
 
 
-class Chain(StreamComponent):
-    """Components one behind the other."""
-
-    def __init__(self, *parts: StreamComponent) -> None:
-        self.parts = parts
-        first, last = parts[0], parts[-1]
-        super().__init__(first.i_codes, first.i_lanes, last.o_codes, last.o_lanes)
-
-    def elaborate(self, platform: object) -> Module:
-        """Connect them."""
-        m = Module()
-        for k, part in enumerate(self.parts):
-            m.submodules[f"part{k}"] = part
-        connect(m, flipped(self.i), self.parts[0].i)
-        for before, behind in zip(self.parts[:-1], self.parts[1:], strict=True):
-            connect(m, before.o, behind.i)
-        connect(m, self.parts[-1].o, flipped(self.o))
-        return m
-
-
 def packed(codes: Codes, kind: CodeType, lanes: int) -> Iterator[int]:
     """Yield the beats that carry `codes`."""
     for beat in kind.to_bits(codes).reshape(-1, lanes).tolist():
@@ -117,12 +100,12 @@ def packed(codes: Codes, kind: CodeType, lanes: int) -> Iterator[int]:
 
 def is_equal(ops: tuple[Op, ...], x: TensorType) -> bool:
     """Whether the hardware gives the codes of the integer model."""
-    parts, kind, codes = [], x, frames(x, FRAMES)
+    parts, kind, codes = {}, x, frames(x, FRAMES)
     beats = list(packed(codes, x.codes, ops[0].lanes[0]))
     for op in ops:
-        parts.append(op.hardware(kind))
+        parts[op.name] = op.hardware(kind)
         kind, codes = op.infer(kind), op.evaluate(codes)
-    chain = Chain(*parts)
+    chain = Chain(parts)
     expected = list(packed(codes, kind.codes, chain.o_lanes))
     found: list[int] = []
 
@@ -152,7 +135,7 @@ def row_of(name: str, unit: Unit) -> dict[str, object]:
     """Return what there is to know about one unit."""
     ops, x = unit.layer()
     kinds = (x, ops[0].infer(x))
-    chosen = {f"{name}_{op.name}": (op, kind) for op, kind in zip(ops, kinds, strict=True)}
+    chosen = {f"{name}_{op.name}": (op, kind) for op, kind in zip(ops, kinds, strict=False)}
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(chosen, Path(folder))
     luts = [measured[key].lut for key in chosen]
@@ -165,7 +148,7 @@ def row_of(name: str, unit: Unit) -> dict[str, object]:
         "lut_predicted": round(sum(op.resources(kind).lut for op, kind in chosen.values())),
         "lut": sum(luts),
         "lut_matvec": luts[0],
-        "lut_thresholds": luts[1],
+        "lut_thresholds": sum(luts[1:]),
         "ff": sum(measured[key].ff for key in chosen),
         "bram36": sum(measured[key].bram36 for key in chosen),
         "lut_per_product": round(sum(luts) / products, 2),

@@ -216,8 +216,8 @@ class ShiftedSums:
     ) -> Term:
         terms = [
             term
-            for value, word in zip(x, words, strict=True)
-            for term in self._digits(number(value, self.inputs), word)
+            for k, (value, word) in enumerate(zip(x, words, strict=True))
+            for term in self._digits(m, number(value, self.inputs), word, f"{name}_x{k}")
         ]
         # Digits of the same place together: their sum is narrower.
         terms.sort(key=lambda term: term.shift)
@@ -231,13 +231,17 @@ class ShiftedSums:
             firsts.append(register(m, terms[-1], f"{name}_single", advance))
         return add_tree(m, firsts, f"{name}_sum", advance, LEVELS_PER_STAGE)
 
-    def _digits(self, x: Value, word: Value) -> list[Term]:
-        terms, begin = [], 0
+    def _digits(self, m: Module, x: Value, word: Value, name: str) -> list[Term]:
+        terms: list[Term] = []
+        begin = 0
         # Unsigned inputs get a sign bit too: the result may be inverted.
         x = x if x.shape().signed else Cat(x, Const(0, 1))
         for place in self.places:
             value = place.shifted(x, word[begin : begin + place.width])
-            terms.append(Term(value, self._codes(place), place.low))
+            # Named, or yosys makes it part of the wider operand, which linters take for a loop.
+            picked = Signal(value.shape(), name=f"{name}_digit{len(terms)}")
+            m.d.comb += picked.eq(value)
+            terms.append(Term(picked, self._codes(place), place.low))
             begin += place.width
         return terms
 
