@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+import hwgen.nn as hnn
 from benchmarks.round_trips import MODELS, into_hls4ml
 from hwgen.frontend.execute import execute
 
@@ -29,6 +31,26 @@ def test_the_models_are_there() -> None:
 def test_hls4ml_reads_it(path, tmp_path) -> None:
     """Its front end makes a graph of the file, all layers there."""
     assert into_hls4ml(path, tmp_path) == f"{LAYERS[path.stem]} layers"
+
+
+def test_hls4ml_reads_convolutions(tmp_path) -> None:
+    """Of a network as hwgen.nn exports it today, the bias an input of the Conv."""
+    torch.manual_seed(0)
+    weight, activation = hnn.FixedPointConfig(5), hnn.FixedPointConfig(5, signed=False)
+    network = torch.nn.Sequential(
+        hnn.Identity(output=hnn.FixedPointConfig(5, signed=False, frac=0)),
+        hnn.Conv2d(1, 4, 3, padding=1, weight=weight),
+        hnn.ReLU(output=activation),
+        hnn.MaxPool2d(2),
+        hnn.Conv2d(4, 6, 3, weight=weight),
+        hnn.ReLU(output=activation),
+        hnn.Flatten(),
+        hnn.Linear(24, 10, weight=weight),
+    )
+    images = torch.randint(0, 32, (8, 1, 8, 8)).float()
+    network(images)
+    path = hnn.export(network.eval(), images, tmp_path / "network.onnx")
+    assert into_hls4ml(path, tmp_path / "hls4ml") == "9 layers"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -18,6 +18,7 @@ from hwgen.nn.batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d
 from hwgen.nn.embedding import Embedding
 from hwgen.nn.encoders import Pixels, Thermometer
 from hwgen.nn.flow import (
+    Constant,
     Flow,
     Grid,
     Reals,
@@ -82,7 +83,10 @@ def lower_linear(layer: Linear, name: str, flow: Flow, writer: OnnxWriter) -> Fl
 
 
 def lower_convolution(layer: Conv1d | Conv2d, name: str, flow: Flow, writer: OnnxWriter) -> Flow:
-    """Conv with a Quant'ed weight, then as `lower_linear`."""
+    """Conv with a Quant'ed weight, then as `lower_linear`.
+
+    The bias is an input of the Conv: other tools expect it there. Behind a free scale it cannot be.
+    """
     _require_quantized(name, flow)
     axes = layer.weight.dim() - 2
     if flow.shape is not None and (
@@ -101,12 +105,27 @@ def lower_convolution(layer: Conv1d | Conv2d, name: str, flow: Flow, writer: Onn
         layer.weight_quantizer, f"{name}.weight", weight.codes * scale, scale
     )
     inputs, attributes = [flow.tensor, quantized], window.attributes()
+    bias = None if layer.weight_quantizer.free_scale else _bias(layer)
+    if bias is not None and layer.bias_quantizer is not None:
+        numbers = bias.codes * bias.scale
+        inputs.append(
+            writer.quantized_constant(layer.bias_quantizer, f"{name}.bias", numbers, bias.scale)
+        )
     tensor = writer.node("Conv", name, inputs, shape, group=layer.groups, window=attributes)
     grid = None
     if flow.grid is not None:
         shared = flow.grid.on(np.asarray(flow.grid.frac.max()))
         grid = Grid(shared.frac, _convolution_bound(layer, np.abs(weight.codes), shared.bound))
-    return _lower_sums(layer, name, Flow(tensor, shape, grid, False), weight.scale, writer)
+    sums = Flow(tensor, shape, grid, False)
+    return _lower_sums(layer, name, sums, weight.scale, writer, added=bias)
+
+
+def _bias(layer: Weighted) -> Constant | None:
+    """Return the quantized bias, None where there is none."""
+    values = layer.constants()[1]
+    if layer.bias_quantizer is None or values is None:
+        return None
+    return constant(layer.bias_quantizer, values)
 
 
 def _convolution_bound(layer: Conv1d | Conv2d, magnitudes: Reals, inputs: Reals) -> Reals:
@@ -118,8 +137,18 @@ def _convolution_bound(layer: Conv1d | Conv2d, magnitudes: Reals, inputs: Reals)
     ).ravel()
 
 
-def _lower_sums(layer: Weighted, name: str, flow: Flow, scale: Reals, writer: OnnxWriter) -> Flow:
-    """What follows the integer sums: a free scale, the bias, the output quantizer."""
+def _lower_sums(
+    layer: Weighted,
+    name: str,
+    flow: Flow,
+    scale: Reals,
+    writer: OnnxWriter,
+    added: Constant | None = None,
+) -> Flow:
+    """What follows the integer sums: a free scale, the bias, the output quantizer.
+
+    `added` is the bias where it is in the sums already.
+    """
     exact(name, flow.grid)
     shape = flow.shape or ()
     channels = np.asarray(scale).reshape(-1) if scale.size > 1 else scale.reshape(())
@@ -132,12 +161,13 @@ def _lower_sums(layer: Weighted, name: str, flow: Flow, scale: Reals, writer: On
         flow = replace(flow, grid=Grid(flow.grid.frac + frac, flow.grid.bound))
     else:
         flow = replace(flow, quantized=None)
-    values = layer.constants()[1]
-    if layer.bias_quantizer is not None and values is not None:
+    bias = _bias(layer)
+    if added is not None:
+        flow = replace(flow, grid=None if flow.grid is None else flow.grid.plus(added.grid))
+    elif bias is not None and layer.bias_quantizer is not None:
         named = (f"{name}.add_bias", f"{name}.bias")
-        bias = constant(layer.bias_quantizer, values)
         flow = apply_constant("Add", named, layer.bias_quantizer, bias, flow, writer)
-        exact(name, flow.grid)
+    exact(name, flow.grid)
     return lower_output(layer.output_quantizer, name, flow, writer)
 
 
