@@ -26,7 +26,7 @@ def chain(name: str, x: TensorType, *ops: tuple[str, object, str]) -> Graph:
 def perceptron(kernel: Kernel, unrolled: bool = False, name: str = "network") -> Graph:
     """Two layers, 6 -> 4 -> 3, with a threshold activation, a converter, a FIFO, a rescale."""
     binary = kernel is Kernel.XNOR
-    reach = {Kernel.XNOR: 1, Kernel.SIGNED_ADD: 1, Kernel.SHIFT_ADD: 6, Kernel.MAC: 31}[kernel]
+    reach = {Kernel.XNOR: 1, Kernel.SIGNED_ADD: 1, Kernel.SHIFT_ADD: 6}.get(kernel, 31)
     step = 2 if binary else 1
     first = integers((4, 6), -reach, reach, step, seed=1)
     second = integers((3, 4), -reach, reach, step, seed=2)

@@ -3,7 +3,7 @@
 For the same vectors a second a unit has so many more lanes of single bits, and so many fewer steps.
 Where the weights are functions of the step (`distributed.py`, `match_count.py`), fewer steps leave
 room for more lanes in a table: a LUT6 of 16 steps takes two lanes, one of 4 steps takes four. That
-is what makes this kernel the cheaper one between about 8 and 64 steps.
+is what makes this kernel the cheaper one at some 8 to 32 steps.
 
 The highest bit comes first: s = 2 * s + sum, and what s has become with the lowest is added to the
 row's accumulator.
