@@ -294,8 +294,8 @@ def plot(ratios: Sequence[Ratios]) -> str:
     """Return the ratios as an SVG picture, one line a matrix."""
     height = 60 + 18 * len(ratios)
     body = [f'<rect width="760" height="{height}" fill="white"/>']
-    for twentieth in range(8, 21):
-        x = 170 + (twentieth / 20 - 0.4) * 900
+    for twentieth in range(8, 23):
+        x = _across(twentieth / 20)
         body.append(f'<path d="M{x:.0f} 40V{height - 10}" stroke="#ddd"/>')
         if twentieth % 2 == 0:
             label = f'<text x="{x:.0f}" y="34" text-anchor="middle">{twentieth / 20:.1f}</text>'
@@ -308,11 +308,14 @@ def plot(ratios: Sequence[Ratios]) -> str:
         for name, colour in COLOURS.items():
             value = getattr(ratio, name)
             if value is not None:
-                x = 170 + (value - 0.4) * 900
-                body.append(f'<circle cx="{x:.1f}" cy="{y}" r="4" fill="{colour}"/>')
+                body.append(f'<circle cx="{_across(value):.1f}" cy="{y}" r="4" fill="{colour}"/>')
     style = 'font-family="sans-serif" font-size="11"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" {style}>'
     return "\n".join([head, *body, "</svg>\n"])
+
+
+def _across(ratio: float) -> float:
+    return 170 + (ratio - 0.4) * 800
 
 
 def parsed() -> argparse.Namespace:
