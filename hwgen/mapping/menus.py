@@ -143,6 +143,8 @@ def _factor(op: Op, x: TensorType) -> float:
     if not isinstance(op, MatVec) or op.unrolled:
         return 1.0
     kernel = op.dot_kernel(x.codes)
+    if kernel.price_factor == 1.0:
+        return 1.0
     unit = kernel.folded_unit(op.row_folds * op.column_folds, op.simd)
     return kernel.price_factor if isinstance(unit, ProductTree) else 1.0
 

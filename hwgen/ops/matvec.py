@@ -143,10 +143,12 @@ class MatVec(Op):
         return tuple(replace(self, pe=pe, simd=simd, pixels=m) for pe, simd, m in choices)
 
     def estimate(self, *inputs: TensorType) -> Resources:
-        """As `resources`, but an unrolled matrix is not solved for its adder graph."""
-        if not self.unrolled or self.binary is not None:
+        """As `resources`, but nothing is solved or planned for an unrolled matrix."""
+        if not self.unrolled:
             return self.resources(*inputs)
         kernel, out = self.dot_kernel(inputs[0].codes), self.infer(*inputs)
+        if self.binary is not None:
+            return BinaryMatVec.estimate_of(self.binary, out.codes) * self.pixels
         return ConstantMatVec.estimate_of(kernel, self.weights, out, self.target) * self.pixels
 
     def resources(self, *inputs: TensorType) -> Resources:

@@ -100,8 +100,10 @@ class MatVecThreshold(MatVec):
         return Schedule(schedule.takes, schedule.gives, depth)
 
     def estimate(self, *inputs: TensorType) -> Resources:
-        """As `resources`, but an unrolled matrix is not solved for its adder graph."""
+        """As `resources`, but nothing is solved or planned for an unrolled matrix."""
         (x,) = inputs
+        if self.binary is not None:
+            return super().estimate(x)
         if self.apart is None:
             return self.resources(x)
         product, compare = self.apart

@@ -40,7 +40,16 @@ class BinaryMatVec(Pipeline):
     @staticmethod
     def resources_of(plan: BinaryRows, outputs: CodeType) -> Resources:
         """Predict the plan, and the registers around it."""
-        return plan.resources() + Resources(ff=plan.inputs + plan.rows * outputs.width)
+        return plan.resources() + BinaryMatVec._around(plan, outputs)
+
+    @staticmethod
+    def estimate_of(plan: BinaryRows, outputs: CodeType) -> Resources:
+        """Predict without planning it, for a search over many foldings."""
+        return plan.estimate() + BinaryMatVec._around(plan, outputs)
+
+    @staticmethod
+    def _around(plan: BinaryRows, outputs: CodeType) -> Resources:
+        return Resources(ff=plan.inputs + plan.rows * outputs.width)
 
     def datapath(
         self, m: Module, lanes: Sequence[Value], advance: Signal, accept: Value

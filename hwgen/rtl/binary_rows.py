@@ -148,6 +148,11 @@ class BinaryRows:
         own = sum(self._row_luts(row, self.shared is not None) for row in range(self.rows))
         return shared + own
 
+    def estimate(self) -> Resources:
+        """As `resources`, with a register behind each LUT: no network is planned."""
+        luts = self.luts()
+        return Resources(lut=luts, ff=luts)
+
     def resources(self) -> Resources:
         """Predict what stands between the registers of inputs and results."""
         _, registers = self.network.count(self.wanted, self.network_cycles)
