@@ -15,6 +15,7 @@ from hwgen.build.emit import ModelInfo, emit_verilog
 from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.build.verilog_text import comment_text
 from hwgen.errors import MappingError
+from hwgen.ops import requantize
 from hwgen.ops.matvec import Kernel
 from hwgen.ops.registry import OPERATOR_MODULES
 from hwgen.resources import data_folder
@@ -174,7 +175,8 @@ def test_names_that_are_taken(tmp_path, name):
 
 
 def _small_op():
-    case = OPERATOR_MODULES[1].CASES[0]
+    """Return an operator that can follow itself, and what it takes."""
+    case = requantize.CASES[0]
     return case.op, case.inputs[0]
 
 
