@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Const, Module, Mux, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType
@@ -16,6 +16,7 @@ from hwgen.ops.lane_choices import divisors
 from hwgen.rtl.adder_tree import tree_latency, tree_levels
 from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.vector_beats import vector_flags
 
 LEVELS_PER_STAGE = 2
 
@@ -104,18 +105,8 @@ class ArgMaxUnit(StreamComponent):
             self.i.ready.eq(advance),
             take.eq(self.i.valid & advance),
         ]
-        base = Signal(self.index_bits)
-        end = Signal()
-        m.d.comb += end.eq(base == (self.groups - 1) * self.op.pe)
-        if self.groups > 1:
-            with m.If(take):
-                m.d.sync += base.eq(Mux(end, 0, base + self.op.pe))
-        flags: Value = Cat(take, base == 0, end, base)
-        for stage in range(self.op.stages):
-            held = Signal(len(flags), name=f"flags_s{stage + 1}")
-            with m.If(advance):
-                m.d.sync += held.eq(flags)
-            flags = held
+        vector = self.groups, self.op.pe, self.index_bits
+        flags = vector_flags(m, take, advance, vector, self.op.stages)
         self._best(m, advance, self._winner(m, advance), flags)
         return m
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Signal, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
@@ -23,6 +23,7 @@ from hwgen.rtl.adder_tree import tree_levels
 from hwgen.rtl.sorted_lists import Contender, held, merged
 from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.stream.component import StreamComponent
+from hwgen.rtl.vector_beats import vector_flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,18 +123,8 @@ class TopKUnit(StreamComponent):
             self.i.ready.eq(advance),
             take.eq(self.i.valid & advance),
         ]
-        base = Signal(self.index_bits)
-        end = Signal()
-        m.d.comb += end.eq(base == (self.groups - 1) * self.op.pe)
-        if self.groups > 1:
-            with m.If(take):
-                m.d.sync += base.eq(Mux(end, 0, base + self.op.pe))
-        flags: Value = Cat(take, base == 0, end, base)
-        for stage in range(tree_levels(self.op.pe)):
-            later = Signal(len(flags), name=f"flags_s{stage + 1}")
-            with m.If(advance):
-                m.d.sync += later.eq(flags)
-            flags = later
+        vector = self.groups, self.op.pe, self.index_bits
+        flags = vector_flags(m, take, advance, vector, tree_levels(self.op.pe))
         self._best(m, advance, self._sorted_beat(m, advance), flags)
         return m
 
