@@ -13,7 +13,8 @@ is the one to beat, and hwgen may be no deeper than it. Inputs are signed 8-bit.
 operands, alkaid's graphs went through the pass that its RTL writer runs by default.
 
 `--synth` writes the pipelined form of the best runs, a register behind every adder, with the same
-writer for every tool, simulates it against the matrix and has yosys count it for xcup.
+writer for every tool, simulates it against the matrix and has yosys count it for xcup and, two
+operands, for ecp5, where a carry chain of two bits counts as the two LUT4 that it takes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from adder_matrices import matrices, random_matrix
 from adder_peers import BYTE, SCORES, alkaid, da4ml
 from amaranth.back import rtlil
 from amaranth.sim import Simulator
+from place_and_route import ecp5_cells
 
 from hwgen.adders import (
     AdderGraph,
@@ -72,6 +74,8 @@ class Row:
     memory_mb: int
     lut: float | None = None
     ff: float | None = None
+    ecp5_lut4: int | None = None
+    ecp5_ff: int | None = None
 
 
 def measure(
@@ -168,14 +172,17 @@ def simulate(unit: Pipelined, matrix: np.ndarray) -> None:
 def add_synthesis(row: Row, graph: AdderGraph, matrix: np.ndarray) -> None:
     """Fill in LUTs and flip-flops of the pipelined form, simulated before."""
     simulate(Pipelined(graph), matrix)
+    text = rtlil.convert(Pipelined(graph), name="unit", emit_src=False)
+    modules = [(m.name, with_attributes(m.text, False)) for m in verilog_modules(text, "_".join)]
     with tempfile.TemporaryDirectory() as folder:
-        text = rtlil.convert(Pipelined(graph), name="unit", emit_src=False)
-        files = []
-        for module in verilog_modules(text, "_".join):
-            files.append(Path(folder) / f"{module.name}.v")
-            files[-1].write_text(with_attributes(module.text, False), encoding="utf-8")
+        files = [Path(folder) / f"{name}.v" for name, _ in modules]
+        for file, (_, verilog) in zip(files, modules, strict=True):
+            file.write_text(verilog, encoding="utf-8")
         report = synthesize(files, "unit", load_board("ultra96"), Path(folder) / "work")
     row.lut, row.ff = report.resources.lut, report.resources.ff
+    if row.operands == 2:
+        lut, carry, row.ecp5_ff = ecp5_cells([verilog for _, verilog in modules], "unit")
+        row.ecp5_lut4 = lut + 2 * carry
 
 
 def synthesize_best(found: Sequence[tuple[Row, AdderGraph]], matrix: np.ndarray) -> None:
@@ -327,7 +334,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], help="matrices with this in the name"
     )
-    parser.add_argument("--synth", action="store_true", help="also LUTs and FFs from yosys, xcup")
+    parser.add_argument("--synth", action="store_true", help="also LUTs and FFs from yosys")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rows", type=Path, nargs="+", default=[], help="of earlier runs, --json")
     parser.add_argument("--plot", type=Path, help="write an .svg of the ratios here")

@@ -24,6 +24,7 @@ from hwgen.resources import cache_folder
 
 # Part of the key: raise it when the commands below change.
 REVISION = 1
+COUNTED = "cells.json"
 CELLS = ("LUT4", "CCU2C", "TRELLIS_FF")
 # Beyond what any design here reaches, so that placement never stops trying.
 WANTED_MHZ = 600
@@ -58,14 +59,29 @@ def place_and_route(verilog: Sequence[str], top: str, seeds: Sequence[int]) -> P
     ----------
     verilog : texts of all modules
     """
+    entry = _synthesized(verilog, top)
+    netlist = entry / "netlist.json"
+    return Placed(*_cells(entry), tuple(_clock(netlist, seed) for seed in seeds))
+
+
+def ecp5_cells(verilog: Sequence[str], top: str) -> tuple[int, int, int]:
+    """Return the LUT4, CCU2C and flip-flops of a design; it is not placed."""
+    lut, carry, ff = _cells(_synthesized(verilog, top))
+    return lut, carry, ff
+
+
+def _synthesized(verilog: Sequence[str], top: str) -> Path:
+    """Return the folder with the netlist and its cells."""
     key = hashlib.sha256("\0".join([str(REVISION), version("pyosys"), top, *verilog]).encode())
     entry = cache_folder() / "place_and_route" / key.hexdigest()
     entry.mkdir(parents=True, exist_ok=True)
-    netlist, counted = entry / "netlist.json", entry / "cells.json"
-    if not counted.is_file():
-        _synthesize(verilog, top, netlist, counted)
-    cells = json.loads(counted.read_text(encoding="utf-8"))
-    return Placed(*cells, tuple(_clock(netlist, seed) for seed in seeds))
+    if not (entry / COUNTED).is_file():
+        _synthesize(verilog, top, entry / "netlist.json", entry / COUNTED)
+    return entry
+
+
+def _cells(entry: Path) -> list[int]:
+    return [int(count) for count in json.loads((entry / COUNTED).read_text(encoding="utf-8"))]
 
 
 def _synthesize(verilog: Sequence[str], top: str, netlist: Path, counted: Path) -> None:
