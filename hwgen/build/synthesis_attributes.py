@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from hwgen.rtl.memory import memory_style, ram_style
+from hwgen.rtl.memory import ram_style
+from hwgen.rtl.rom import LUT_WORDS, rom_style
 
 _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];$", re.MULTILINE)
 
@@ -31,11 +32,10 @@ def with_attributes(module: str, uses_dsp: bool, uses_ultra_ram: bool = False) -
                 return match.group(0)  # written and read without a register: LUTs, nothing else
             style = ram_style(int(last) + 1, int(high or 0) + 1, uses_ultra_ram)
             return f'  (* ram_style = "{style}" *)\n{match.group(0)}'
-        # Small ones need no word: every tool builds them from LUTs, and yosys knows no other name
-        # for that than the one it gives LUT RAM, which a ROM is not.
-        if memory_style(int(last) + 1, int(high or 0) + 1) == "distributed":
-            return match.group(0)
-        return f'  (* rom_style = "block" *)\n{match.group(0)}'
+        style = rom_style(int(last) + 1, int(high or 0) + 1)
+        if style == "distributed" and int(last) < LUT_WORDS:
+            return match.group(0)  # every tool builds these from LUTs
+        return f'  (* rom_style = "{style}" *)\n{match.group(0)}'
 
     text = _MEMORY.sub(styled, module)
     multiplies = re.search(r"\) \* \$|\w \* \w", text) is not None

@@ -31,10 +31,11 @@ from hwgen.errors import ToolError
 from hwgen.resources import cache_folder, data_folder
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 7
+_FLOW_REVISION = 9
 _LUT_RAMS = "lutrams_xcu.txt"
 _WRONG, _RIGHT = (f'option "ABITS" {bits} {{\n\t\tabits {bits};' for bits in (16, 9))
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
+_DEEP_ROM_LUTS = Path(__file__).with_name("deep_rom_luts.v")
 _THREE_OPERAND_SUMS = Path(__file__).with_name("three_operand_sums.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
@@ -119,6 +120,7 @@ def _commands(
         "chtype -set $__soft_mul t:$mul A:use_dsp=no %i",
         f"{synth} -run map_dsp:map_memory",
         f"techmap -autoproc -map {quote_path(_ROM_LUTS)}",
+        f"techmap -autoproc -map {quote_path(_DEEP_ROM_LUTS)} t:$mem_v2 a:rom_style=distributed %i",
         f"techmap -autoproc {' '.join(f'-map {quote_path(file)}' for file in ternary_maps())}",
         "flatten -noscopeinfo",
         "opt_clean",

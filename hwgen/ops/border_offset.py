@@ -21,7 +21,8 @@ from hwgen.ops.lane_parallel import ChannelWise
 from hwgen.ops.sliding_window import SlidingWindow
 from hwgen.rtl.adder_tree import extend
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import constant_memory, memory_resources, pack
+from hwgen.rtl.memory import pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 from hwgen.rtl.spatial.geometry import Mask
 from hwgen.rtl.spatial.selection import count_grid, flag_at
 from hwgen.rtl.stream.component import StreamComponent
@@ -91,7 +92,7 @@ class BorderOffset(ChannelWise):
         (x,) = inputs
         bits = self.pe * self.infer(x).codes.width
         pixels = max(self.pe // x.channels, 1)
-        memory = memory_resources(
+        memory = rom_resources(
             self.offsets.size * pixels // self.pe, self.pe // pixels * self.offset_codes.width
         )
         counters = sum(size.bit_length() for size in x.shape)

@@ -19,7 +19,8 @@ from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
 from hwgen.ops.lane_choices import divisors, expect_choice
 from hwgen.ops.matvec import Kernel
 from hwgen.rtl.dot import KERNELS, DotKernel
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.memory import lut_memory_resources
+from hwgen.rtl.rom import rom_resources
 from hwgen.rtl.spatial.geometry import expect_lanes
 from hwgen.rtl.spatial.tap_sum import TapSum, depth_of
 from hwgen.rtl.stream.component import StreamComponent
@@ -131,10 +132,8 @@ class Depthwise(Op):
         multipliers = self.taps * self.pe
         lanes = kernel.lane_resources() * multipliers + Resources(lut=1.1 * width) * self.pe
         control = Resources(lut=24, ff=24 + multipliers * x.codes.width)
-        weights = memory_resources(
-            self.weights.size // multipliers, multipliers * kernel.weight_bits
-        )
-        sums = memory_resources(self.groups, self.pe * width, distributed=True)
+        weights = rom_resources(self.weights.size // multipliers, multipliers * kernel.weight_bits)
+        sums = lut_memory_resources(self.groups, self.pe * width)
         return lanes + control + sums + weights
 
     def memory_bits(self, *inputs: TensorType) -> int:

@@ -18,7 +18,7 @@ from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.lane_choices import expect_channel_lanes, lane_choices
 from hwgen.rtl.counting import following
-from hwgen.rtl.memory import constant_memory
+from hwgen.rtl.rom import constant_memory
 from hwgen.rtl.stream.component import code_shape
 from hwgen.rtl.stream.pipeline import Pipeline
 

@@ -15,7 +15,7 @@ from hwgen.cost import Resources
 from hwgen.ir import Codes, Op, Schedule, TensorType, expect
 from hwgen.numeric import CodeType
 from hwgen.ops.lane_choices import MOST_PIXELS, divisors, expect_choice
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.memory import lut_memory_resources
 from hwgen.rtl.spatial import pooling
 from hwgen.rtl.spatial.geometry import Axis, Geometry, expect_lanes
 from hwgen.rtl.spatial.pooling import Pooling
@@ -24,7 +24,7 @@ from hwgen.rtl.stream.component import StreamComponent
 
 def pooling_resources(words: int, bits: int) -> Resources:
     """Predict a memory of partial results, an adder or comparison a bit, and the counters."""
-    partial = memory_resources(max(words, 2), bits, distributed=True).lut
+    partial = lut_memory_resources(max(words, 2), bits).lut
     return Resources(lut=partial + bits + 20, ff=bits + 12)
 
 

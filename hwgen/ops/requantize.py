@@ -24,7 +24,7 @@ from hwgen.ops.lane_parallel import ChannelPipeline, ChannelWise, expect_channel
 from hwgen.rtl.adder_tree import Term, add_tree, extend, widen
 from hwgen.rtl.dot.multiply_accumulate import multiplier_resources
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.rom import rom_resources
 from hwgen.rtl.rounding import clipped, rounded_shift
 from hwgen.rtl.stream.component import StreamComponent, code_shape
 
@@ -135,7 +135,7 @@ class Requantize(ChannelWise):
         rounds = self.shift > 0 and self.rounding is not Rounding.TRN
         clips = sizes.rounded != self.infer(x).codes
         lane += Resources(lut=(out if rounds else 0) + (1.5 * out + 2 if clips else 0))
-        return lane * self.pe + memory_resources(groups, self.pe * sizes.word_bits)
+        return lane * self.pe + rom_resources(groups, self.pe * sizes.word_bits)
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of the parameters that differ between channels of a lane."""

@@ -17,8 +17,9 @@ from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
 from hwgen.ops.lane_parallel import ChannelPipeline, ChannelWise, expect_channels
 from hwgen.rtl.adder_tree import extend
+from hwgen.rtl.dont_cares import MOST_WORDS, Mask, sparse_memory, sparse_resources
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import constant_memory, memory_resources
+from hwgen.rtl.rom import rom_resources
 from hwgen.rtl.stream.component import StreamComponent, code_shape
 
 DEPTH = 2  # subtract the lowest code, look up
@@ -75,6 +76,27 @@ class Table(ChannelWise):
         groups = self.beats_of_vector(x) if self.contents.shape[0] > 1 else 1
         return groups << self.index_bits
 
+    def lane_words(self, x: TensorType, k: int) -> tuple[Codes, Mask]:
+        """Return the words of lane `k`, 2**index_bits a channel, and which of them can be read.
+
+        A channel reads those of its own codes.
+        """
+        entries = self.lo + np.arange(1 << self.index_bits)
+        rows, channels = self.contents, x.per_channel()
+        if len(rows) == 1:
+            channels = (x.codes,)
+        else:
+            own = slice(k % x.channels, None, self.pe)
+            rows, channels = rows[own], channels[own]
+        shape = (1 << (len(rows) - 1).bit_length(), len(entries))
+        words, known = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
+        words[: len(rows), : rows.shape[1]] = self.codes.to_bits(rows)
+        for group, codes in enumerate(channels):
+            known[group] = (codes.lo <= entries) & (entries <= codes.hi)
+        if x.codes.bipolar:
+            known &= entries != 0
+        return words.ravel(), known.ravel()
+
     # promise
     @property
     def depth(self) -> int:
@@ -84,8 +106,12 @@ class Table(ChannelWise):
     def resources(self, *inputs: TensorType) -> Resources:
         """Predict `pe` memories and the subtraction."""
         (x,) = inputs
-        lane = memory_resources(self.depth_words(x), self.codes.width)
-        return (lane + Resources(lut=x.codes.width, ff=2 * x.codes.width)) * self.pe
+        width, beside = self.codes.width, Resources(lut=x.codes.width, ff=2 * x.codes.width)
+        if self.depth_words(x) > MOST_WORDS:
+            return (rom_resources(self.depth_words(x), width) + beside) * self.pe
+        different = 1 if self.contents.shape[0] == 1 else min(self.pe, x.channels)
+        memories = (sparse_resources(*self.lane_words(x, k), width) for k in range(different))
+        return (sum(memories, Resources()) * (1 / different) + beside) * self.pe
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of all copies of the entries."""
@@ -101,18 +127,9 @@ class TableUnit(ChannelPipeline):
     """One memory a lane; the address is the channel group above the code."""
 
     def __init__(self, op: Table, x: TensorType) -> None:
-        self.op, self.channels = op, x.channels
+        self.op, self.x = op, x
         self.per_channel = op.contents.shape[0] > 1
         super().__init__(x.codes, op.infer(x).codes, x.channels, op.pe, DEPTH)
-
-    def lane_words(self, k: int) -> list[int]:
-        """Return the memory of lane `k`; addresses no code reaches repeat the last entry."""
-        rows = (
-            self.op.contents[k % self.channels :: self.pe] if self.per_channel else self.op.contents
-        )
-        padding = (1 << self.op.index_bits) - rows.shape[1]
-        padded = np.pad(rows, ((0, 0), (0, padding)), mode="edge")
-        return [int(word) for word in self.o_codes.to_bits(padded).ravel()]
 
     def fetch(self, m: Module, k: int, group: Signal, advance: Signal) -> Value:
         """Return the channel group: the upper address bits."""
@@ -127,8 +144,9 @@ class TableUnit(ChannelPipeline):
         value = extend(number(x, self.i_codes), self.i_codes.lo < 0, self.op.index_bits)
         m.d.comb += index.eq((value - self.op.lo)[: self.op.index_bits])
         address = Cat(index, word) if self.per_channel and self.groups > 1 else index
+        words, known = self.op.lane_words(self.x, k)
         width = self.o_codes.width
-        entry = constant_memory(m, self.lane_words(k), width, address, advance, f"table{k}")
+        entry = sparse_memory(m, words, known, width, address, advance, f"table{k}")
         result = Signal(code_shape(self.o_codes), name=f"result{k}")
         m.d.comb += result.eq(entry)
         return result
@@ -151,6 +169,12 @@ def _cases() -> tuple[Case, ...]:
         Case(Table(entries, -10, CodeType(-9, 9), 18), (TensorType((3, 6), CodeType(-10, 9)),)),
         Case(Table(entries[:1, :1] * 0 + 4, 0, CodeType(4, 4)), (vector(2, 0, 0),)),
     ]
+    # Addresses that never come: channels with intervals of their own, and the end of a deep table.
+    own = tuple(CodeType(low, low + 9) for low in (-10, -4, 0, -7, -10, -2))
+    several = TensorType((6,), CodeType(-10, 9), own)
+    deep = np.round(31 / (1 + np.exp(-np.arange(-90, 70) / 15))).astype(np.int64)
+    cases += [Case(Table(entries, -10, CodeType(-9, 9), pe), (several,)) for pe in (1, 2, 6)]
+    cases.append(Case(Table(deep[None], -90, CodeType(0, 31)), (vector(3, -90, 69),)))
     return tuple(cases)
 
 

@@ -19,7 +19,7 @@ from hwgen.numeric import CodeType
 from hwgen.ops.case import Case, Reject, bipolar_vector, integers, vector
 from hwgen.ops.lane_parallel import ChannelWise, expect_channels
 from hwgen.ops.threshold_unit import ThresholdUnit
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.rom import rom_resources
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.threshold_search import search_cost, search_fits, search_levels
 
@@ -106,7 +106,7 @@ class Thresholds(ChannelWise):
             lut=0.7 * bits * steps + 1.6 * (steps - 1), ff=bits + steps + self.codes.width
         )
         words = self.beats_of_vector(x)
-        return lane * self.pe + memory_resources(words, self.pe * (steps * bits + 1))
+        return lane * self.pe + rom_resources(words, self.pe * (steps * bits + 1))
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Bits of thresholds that differ between channels of a lane."""

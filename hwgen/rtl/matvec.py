@@ -20,7 +20,8 @@ from hwgen.rtl.adder_tree import Term, scaled, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
 from hwgen.rtl.dot.operand import from_lowest
-from hwgen.rtl.memory import constant_memory, lookup, memory_resources
+from hwgen.rtl.memory import lookup, lut_memory_resources
+from hwgen.rtl.rom import constant_memory, rom_resources
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.table_comparison import reaches, table_comparison_luts
 
@@ -123,8 +124,8 @@ class FoldedMatVec(StreamComponent):
             return total
         starts = unit.offsets_differ or thresholds is not None
         if starts and compared is None and row_folds > TABLE_PASSES:
-            total += memory_resources(row_folds, width * pe)
-        return total + memory_resources(column_folds, beat, distributed=True)
+            total += rom_resources(row_folds, width * pe)
+        return total + lut_memory_resources(column_folds, beat)
 
     def weight_steps(self) -> Codes:
         """Return the weights of each step, [steps, pe, simd]."""

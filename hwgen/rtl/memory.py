@@ -1,22 +1,15 @@
-"""Read-only memories of constants, and what a memory costs on a 6-input LUT device."""
+"""Tables in LUTs, and what a memory that is written costs on a 6-input LUT device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth import Const, Module, Signal, Value
-from amaranth.lib.memory import Memory
+from amaranth import Const, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes
-
-# Deeper than one LUT's 64 words and larger than that, block RAM is the smaller share of a device.
-DISTRIBUTED_WORDS = 64
-DISTRIBUTED_BITS = 1024
-
-# What a RAMB18 may cost in LUTs before LUT RAM is dearer: Zynq devices have 150 to 350 for each.
-LUTS_OF_HALF_BRAM = 100
+from hwgen.rtl.block_ram import LUTS_OF_HALF_BRAM, half_brams
 
 # What a URAM may cost in RAMB18 before they are dearer: devices have 4.5 (ZU5EV) to 6.5 (ZU7EV) for
 # each. It starts as zeros, so it holds lines of images and beats that wait, never constants.
@@ -24,29 +17,6 @@ HALVES_OF_URAM = 6
 
 # Words and bits of a URAM288; AMD UG573, chapter 2.
 URAM_WORDS, URAM_BITS = 4096, 72
-
-# Words and bits of a RAMB18 as a read-only memory; AMD UG573, table 1-1.
-HALF_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-
-
-def constant_memory(
-    m: Module, words: Sequence[int], width: int, address: Value, advance: Value, name: str
-) -> Value:
-    """Return words[address] one cycle later; a plain constant when all words agree.
-
-    Parameters
-    ----------
-    words : unsigned, each below 2**width
-    advance : the output register loads while this is high
-    """
-    if all(word == words[0] for word in words):
-        return Const(words[0], width)
-    memory: Memory = Memory(shape=width, depth=len(words), init=list(words))
-    m.submodules[name] = memory
-    port = memory.read_port()
-    word = Signal(width, name=f"{name}_word")
-    m.d.comb += [port.addr.eq(address), port.en.eq(advance), word.eq(port.data)]
-    return word
 
 
 def lookup(values: Codes, index: Value) -> Value:
@@ -72,20 +42,11 @@ def pack(words: Sequence[int], width: int) -> int:
     return packed
 
 
-def memory_style(depth: int, width: int) -> str:
-    """Return "block" or "distributed": what a read-only memory of this shape is built from."""
-    small = depth <= DISTRIBUTED_WORDS or depth * width <= DISTRIBUTED_BITS
-    return "distributed" if small else "block"
-
-
-def memory_resources(depth: int, width: int, distributed: bool = False) -> Resources:
-    """Predict a memory: LUTs when small or `distributed`, else block RAM."""
+def lut_memory_resources(depth: int, width: int) -> Resources:
+    """Predict a small memory that is written and read without a register: LUTs."""
     if depth <= 1:
         return Resources(ff=width)
-    if distributed or memory_style(depth, width) == "distributed":
-        # A LUT holds 64 words of one bit; the slice's own multiplexers join up to eight.
-        return Resources(lut=width * -(-depth // 64), ff=width)
-    return Resources(bram36=0.5 * _half_brams(depth, width))
+    return Resources(lut=width * -(-depth // 64), ff=width)
 
 
 def lut_ram_luts(depth: int, width: int) -> int:
@@ -111,7 +72,7 @@ def ram_style(depth: int, width: int, ultra: bool = False) -> str:
     ----------
     ultra : whether it may be UltraRAM, on a device that has it
     """
-    luts, halves = lut_ram_luts(depth, width), _half_brams(depth, width)
+    luts, halves = lut_ram_luts(depth, width), half_brams(depth, width)
     if luts <= LUTS_OF_HALF_BRAM * halves:
         return "distributed"
     return "ultra" if ultra and HALVES_OF_URAM * _urams(depth, width) <= halves else "block"
@@ -126,12 +87,8 @@ def ram_resources(depth: int, width: int, ultra: bool = False) -> Resources:
         return Resources(lut=lut_ram_luts(depth, width), ff=width)
     if style == "ultra":
         return Resources(uram=_urams(depth, width))
-    return Resources(bram36=0.5 * _half_brams(depth, width))
+    return Resources(bram36=0.5 * half_brams(depth, width))
 
 
 def _urams(depth: int, width: int) -> int:
     return -(-depth // URAM_WORDS) * -(-width // URAM_BITS)
-
-
-def _half_brams(depth: int, width: int) -> int:
-    return min(-(-depth // words) * -(-width // bits) for words, bits in HALF_BRAM_SHAPES)

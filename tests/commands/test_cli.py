@@ -300,8 +300,7 @@ def test_synth_by_yosys_on_a_board_of_ones_own(tmp_path: Path) -> None:
     [
         # Weights of 6 bits have at most three signed digits: shifts are cheaper than products.
         ("fixed", {"shift_add"}),
-        # With few rows at once, a heap of partial products is smaller still.
-        ("khot", {"shift_add", "mac"}),
+        ("khot", {"shift_add"}),
         ("binary", {"signed_add", "xnor"}),
     ],
 )

@@ -29,7 +29,8 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
 from hwgen.rtl.compressor_tree import compress, compression_latency, compression_luts
 from hwgen.rtl.dot.operand import bit_base, bit_scale, from_lowest
-from hwgen.rtl.memory import constant_memory, lookup, memory_resources, pack
+from hwgen.rtl.memory import lookup, pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 TABLE_BITS = 6
 LOOKUP_STEPS = 16
@@ -132,7 +133,7 @@ class DistributedSum:
         row = Resources(lut=tables + compression_luts(self.heights), ff=1.6 * tables)
         if self.looked_up:
             return row * pe
-        return row * pe + memory_resources(self.steps, pe * self.simd * self.weights.width)
+        return row * pe + rom_resources(self.steps, pe * self.simd * self.weights.width)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term, add_tree, tree_latency
 from hwgen.rtl.dot.distributed import DistributedSum
 from hwgen.rtl.dot.partial_products import PartialProducts
-from hwgen.rtl.memory import constant_memory, memory_resources, pack
+from hwgen.rtl.memory import pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 FOLDED_LEVELS_PER_STAGE = 2
 
@@ -197,5 +198,5 @@ class ProductTree:
 
     def resources(self, pe: int) -> Resources:
         """Predict from the kernel's figures for a lane."""
-        memory = memory_resources(self.steps, pe * self.simd * self.kernel.weight_bits)
+        memory = rom_resources(self.steps, pe * self.simd * self.kernel.weight_bits)
         return self.kernel.lane_resources() * (pe * self.simd) + memory

@@ -32,7 +32,8 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
 from hwgen.rtl.compressor_tree import compress, compression_latency, compression_luts
 from hwgen.rtl.dot.operand import bit_base, bit_scale, from_lowest
-from hwgen.rtl.memory import constant_memory, lookup, memory_resources, pack
+from hwgen.rtl.memory import lookup, pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 # Inputs whose parities are built together: two levels of LUT6, an odd number because a full adder
 # takes two more each.
@@ -191,7 +192,7 @@ class MatchCount:
         blocks = len(block_sizes(self.simd))
         inputs = self.planes * ((3 + self.masked) * full + 2 * half + blocks)
         row = Resources(lut=self.row_luts(), ff=1.9 * self.planes * (full + half + blocks))
-        memory = Resources() if self.looked_up else memory_resources(self.steps, pe * self.simd)
+        memory = Resources() if self.looked_up else rom_resources(self.steps, pe * self.simd)
         return Resources(lut=self.shared_luts(), ff=inputs) + row * pe + memory
 
 

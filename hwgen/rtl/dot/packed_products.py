@@ -34,7 +34,8 @@ from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term, add_tree, extend, tree_latency
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import constant_memory, memory_resources, pack
+from hwgen.rtl.memory import pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 LEVELS_PER_STAGE = 2
 # No tool takes a hardware multiplier for a result so narrow.
@@ -257,9 +258,7 @@ class PackedProducts:
         inverters = pe * self.simd * packing.bias.bit_count()
         registers = 2 * pe * self.simd * packing.spacing
         tree = self._tree() * pe
-        memory = memory_resources(
-            self.steps, pe * self.simd * min(self.field.width, packing.spacing)
-        )
+        memory = rom_resources(self.steps, pe * self.simd * min(self.field.width, packing.spacing))
         return multipliers * self.simd + Resources(inverters, registers) + tree + memory
 
     def _multiplier(self, rows: int) -> Resources:

@@ -28,7 +28,8 @@ from hwgen.numeric import CodeType
 from hwgen.rtl.adder_tree import Term
 from hwgen.rtl.compressor_tree import compress, compression_latency, compression_luts
 from hwgen.rtl.dot.operand import bit_base, bit_scale
-from hwgen.rtl.memory import constant_memory, lookup, memory_resources, pack
+from hwgen.rtl.memory import lookup, pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 ADDER_INPUTS = 3
 
@@ -146,7 +147,7 @@ class PartialProducts:
         """Predict `pe` rows, weights included; measured."""
         first = sum(self.heights)
         row = Resources(lut=first + compression_luts(self.heights), ff=1.6 * first)
-        return row * pe + memory_resources(self.steps, pe * self.simd * self.weights.width)
+        return row * pe + rom_resources(self.steps, pe * self.simd * self.weights.width)
 
 
 def _conjunction(weight: Value, value: Value, inverted: bool) -> Value:

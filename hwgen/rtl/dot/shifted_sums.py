@@ -28,7 +28,8 @@ from hwgen.numeric import CodeType
 from hwgen.numeric.signed_digits import signed_digits
 from hwgen.rtl.adder_tree import Term, add, add_tree, extend, register, tree_latency
 from hwgen.rtl.dot.operand import number
-from hwgen.rtl.memory import constant_memory, memory_resources, pack
+from hwgen.rtl.memory import pack
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 LEVELS_PER_STAGE = 2
 Digits = tuple[tuple[int, bool] | None, ...]
@@ -267,7 +268,7 @@ class ShiftedSums:
             widths = pairs + widths[len(widths) - len(widths) % 2 :]
             registers += sum(widths) if level % LEVELS_PER_STAGE == 0 else 0
             level += 1
-        memory = memory_resources(self.steps, pe * self.simd * self.word_bits)
+        memory = rom_resources(self.steps, pe * self.simd * self.word_bits)
         return Resources(lut=luts, ff=registers) * pe + memory
 
     def _multiplexer_luts(self, place: Place) -> int:

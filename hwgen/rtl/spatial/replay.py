@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 
 from hwgen.cost import Resources
 from hwgen.numeric import CodeType
-from hwgen.rtl.memory import memory_resources
+from hwgen.rtl.memory import lut_memory_resources
 from hwgen.rtl.spatial.geometry import Mask
 from hwgen.rtl.spatial.selection import count_grid
 from hwgen.rtl.stream.component import StreamComponent
@@ -69,7 +69,7 @@ class ReplayPlan:
 
     def memory(self, bits: int) -> Resources:
         """Predict the memory of `bits` a beat."""
-        return memory_resources(max(self.depth_words, 2), bits, distributed=True)
+        return lut_memory_resources(max(self.depth_words, 2), bits)
 
 
 class Replay(StreamComponent):

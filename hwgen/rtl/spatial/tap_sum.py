@@ -8,7 +8,8 @@ from amaranth.lib.memory import Memory
 from hwgen.ir import Codes, TensorType
 from hwgen.rtl.adder_tree import Term, add_tree, tree_latency, widen
 from hwgen.rtl.dot.kernel import DotKernel
-from hwgen.rtl.memory import constant_memory, pack
+from hwgen.rtl.memory import pack
+from hwgen.rtl.rom import constant_memory
 from hwgen.rtl.spatial.selection import count_grid
 from hwgen.rtl.stream.component import StreamComponent
 
