@@ -62,7 +62,8 @@ class MatVec(Op):
         x, (rows, columns) = inputs[0], self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
         expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
-        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes)
+        multiplier = self.target.multiplier
+        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes, multiplier)
         expect(not reason, f"{reason}; choose another kernel")
         reason = f"pixels is {self.pixels}, the bit_serial kernel takes one vector a beat"
         expect(self.kernel is not Kernel.BIT_SERIAL or self.pixels == 1, reason)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from hwgen.adders import DSP48E2, MULT18X18D, AdderTarget
+from hwgen.adders import DSP48E2, MULT18X18D, SB_MAC16, AdderTarget
 from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.build.yosys import run_yosys
 from hwgen.ir import TensorType
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.synth
 FLOWS = {
     "DSP48E2": ("synth_xilinx -family xcup -noiopad -noclkbuf", DSP48E2),
     "MULT18X18D": ("synth_ecp5", MULT18X18D),
+    "SB_MAC16": ("synth_ice40 -device u -dsp", SB_MAC16),
 }
 
 

@@ -37,9 +37,11 @@ def dot_kernel(
 
 
 @lru_cache(maxsize=256)
-def kernel_rejects(name: str, weights: Same[Codes], inputs: CodeType) -> str:
+def kernel_rejects(
+    name: str, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+) -> str:
     """Return why the kernel `name` cannot take these weights and inputs, or an empty string."""
-    return KERNELS[name].rejects(weights.value, inputs)
+    return KERNELS[name].rejects(weights.value, inputs, multiplier)
 
 
 __all__ = [

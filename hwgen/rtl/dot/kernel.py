@@ -85,8 +85,15 @@ class DotKernel(ABC):
 
     @classmethod
     @abstractmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
-        """Return why these weights and inputs cannot use this kernel, or an empty string."""
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
+        """Return why these weights and inputs cannot use this kernel, or an empty string.
+
+        Parameters
+        ----------
+        multiplier : of the device
+        """
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from amaranth import Module, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -32,7 +33,9 @@ class MultiplyAccumulate(DotKernel):
     price_factor = 1.5
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return an empty string: every integer matrix will do."""
         return ""
 

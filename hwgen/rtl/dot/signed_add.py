@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from amaranth import Module, Mux, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -27,7 +28,9 @@ class SignedAdd(DotKernel):
     name = "signed_add"
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         if np.abs(weights).max(initial=0) > 1:
             return f"weights reach {np.abs(weights).max()}, the signed_add kernel takes -1, 0, 1"
