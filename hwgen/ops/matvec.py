@@ -116,7 +116,8 @@ class MatVec(Op):
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return dot_kernel(self.kernel.value, Same(self.weights), inputs, self.target.multiplier)
+        device = self.target.multiplier, self.target.lut_inputs
+        return dot_kernel(self.kernel.value, Same(self.weights), inputs, *device)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """A cycle a step, or one for each input bit; the first pass takes, each gives a beat."""
@@ -164,9 +165,8 @@ class MatVec(Op):
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
-        return (
-            0 if self.unrolled else self.weights.size * self.dot_kernel(inputs[0].codes).weight_bits
-        )
+        kernel = self.dot_kernel(inputs[0].codes)
+        return 0 if self.unrolled else self.weights.size * kernel.weight_bits
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:

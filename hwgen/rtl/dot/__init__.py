@@ -30,10 +30,14 @@ KERNELS: dict[str, type[DotKernel]] = {
 # same product thousands of times.
 @lru_cache(maxsize=256)
 def dot_kernel(
-    name: str, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+    name: str,
+    weights: Same[Codes],
+    inputs: CodeType,
+    multiplier: MultiplierShape,
+    lut_inputs: int,
 ) -> DotKernel:
     """Return the kernel `name` sized for these weights and inputs."""
-    return KERNELS[name](weights.value, inputs, multiplier)
+    return KERNELS[name](weights.value, inputs, multiplier, lut_inputs)
 
 
 @lru_cache(maxsize=256)

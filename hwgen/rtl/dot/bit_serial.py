@@ -56,7 +56,7 @@ class BitSerial(MultiplyAccumulate):
 
     def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
         """Return the smallest unit for single bits, and what adds up its results."""
-        shape = steps, simd, BIT, self.weight_codes
+        shape = steps, simd, BIT, self.weight_codes, self.lut_inputs
         distributed, products = DistributedSum(*shape), PartialProducts(*shape)
         bits: DistributedSum | PartialProducts = products
         if distributed.group and distributed.resources(1).lut < products.resources(1).lut:

@@ -80,7 +80,7 @@ class SignedAdd(DotKernel):
         """Return the unit that counts matches of signs, or tables where there are zeros."""
         if self.weight_bits == 2:
             return super().folded_unit(steps, simd)
-        return MatchCount(steps, simd, self.inputs)
+        return MatchCount(steps, simd, self.inputs, self.lut_inputs)
 
     def lane_resources(self) -> Resources:
         """A conditional negation and an adder; measured."""

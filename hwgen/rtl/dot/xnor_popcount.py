@@ -74,7 +74,7 @@ class XnorPopcount(DotKernel):
 
     def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
         """Return the unit that counts matches."""
-        return MatchCount(steps, simd, self.inputs)
+        return MatchCount(steps, simd, self.inputs, self.lut_inputs)
 
     def lane_resources(self) -> Resources:
         """An XNOR and about one LUT of the counting tree."""
