@@ -1,23 +1,26 @@
 """Compressor trees on LUTs of four inputs, beside the same trees built for six.
 
-    python benchmarks/bit_heaps.py [--heap BITS]... [--unit ROWS,COLUMNS,PE,SIMD]... [--json]
+    python benchmarks/bit_heaps.py [--heap BITS]... [--unit ROWS,COLUMNS,PE,SIMD]...
+                                   [--place SEEDS] [--json]
 
 Single columns of bits behind a shift register, and folded XNOR-popcount units (random weights,
 without thresholds), each planned for LUTs of six and of four inputs and synthesized by yosys for
-ECP5 and iCE40 with late flattening. LUTs of carry chains are counted (`lattice.logic_cells`), those
-of iCE40 cells that only carry are not.
+ECP5 and iCE40 with late flattening. ECP5: LUT4, those of carry chains included; iCE40: LUT4, and
+for heaps, whose few ports have pins, logic cells as nextpnr packs them, without those of the shift
+register. With `--place` also the clock on ECP5, the median of so many placements.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from amaranth import Cat, Const, Elaboratable, Module, Signal
 from amaranth.back import rtlil
-from lattice import FAMILIES, cells, logic_cells
+from lattice import FAMILIES, cells, logic_cells, packed_cells, place
 
 from hwgen.adders import AdderTarget
 from hwgen.build.rtlil_to_verilog import verilog_modules
@@ -45,7 +48,8 @@ class Row:
     ecp5_ccu2c: int
     ecp5_ff: int
     ice40_lut4: int
-    ice40_carry: int
+    ice40_cells: int | None
+    ecp5_mhz: float | None
 
 
 class Heap(Elaboratable):
@@ -66,7 +70,7 @@ class Heap(Elaboratable):
         return m
 
 
-def heap_row(bits: int, lut_inputs: int) -> Row:
+def heap_row(bits: int, lut_inputs: int, seeds: Sequence[int]) -> Row:
     """Measure a single column."""
     heap = Heap(bits, lut_inputs)
     text = rtlil.convert(
@@ -75,10 +79,10 @@ def heap_row(bits: int, lut_inputs: int) -> Row:
     heights = (bits, *([0] * (bits.bit_length() - 1)))
     latency = compression_latency(heights, lut_inputs)
     luts = compression_luts(heights, lut_inputs)
-    return _row(f"{bits} bits", lut_inputs, (latency, luts), text, bits)
+    return _row(f"{bits} bits", lut_inputs, (latency, luts), text, bits, seeds)
 
 
-def unit_row(shape: tuple[int, int, int, int], lut_inputs: int) -> Row:
+def unit_row(shape: tuple[int, int, int, int], lut_inputs: int, seeds: Sequence[int]) -> Row:
     """Measure a folded unit of signs."""
     rows, columns, pe, simd = shape
     weights = np.random.default_rng(0).choice([-1, 1], (rows, columns))
@@ -88,10 +92,17 @@ def unit_row(shape: tuple[int, int, int, int], lut_inputs: int) -> Row:
     text = rtlil.convert(op.hardware(x), name="unit", emit_src=False)
     promised = op.schedule(x).depth, round(op.resources(x).lut)
     name = f"XNOR {rows}x{columns}, pe {pe}, simd {simd}"
-    return _row(name, lut_inputs, promised, text, 0)
+    return _row(name, lut_inputs, promised, text, 0, seeds)
 
 
-def _row(name: str, lut_inputs: int, promised: tuple[int, int], text: str, source_ff: int) -> Row:
+def _row(
+    name: str,
+    lut_inputs: int,
+    promised: tuple[int, int],
+    text: str,
+    source_ff: int,
+    seeds: Sequence[int],
+) -> Row:
     verilog = [module.text for module in verilog_modules(text, "_".join)]
     ecp5, ice40 = (cells(verilog, "unit", family) for family in FAMILIES)
     return Row(
@@ -102,7 +113,8 @@ def _row(name: str, lut_inputs: int, promised: tuple[int, int], text: str, sourc
         ecp5.get("CCU2C", 0),
         ecp5.get("TRELLIS_FF", 0) - source_ff,
         logic_cells(ice40),
-        ice40.get("SB_CARRY", 0),
+        packed_cells(verilog, "unit") - source_ff if source_ff else None,
+        place(verilog, "unit", seeds, "ecp5").median_mhz if seeds else None,
     )
 
 
@@ -111,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--heap", type=int, action="append", help="bits")
     parser.add_argument("--unit", action="append", help="rows, columns, pe, simd")
+    parser.add_argument("--place", type=int, default=0, help="placements a design")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
     chosen = arguments.heap or arguments.unit
@@ -121,7 +134,7 @@ def main() -> None:
     for measure, designs in ((heap_row, heaps), (unit_row, units)):
         for design in designs:
             for lut_inputs in PLANS:
-                rows.append(measure(design, lut_inputs))
+                rows.append(measure(design, lut_inputs, range(1, arguments.place + 1)))
                 if not arguments.json:
                     print(*asdict(rows[-1]).values(), sep=" | ", flush=True)
     if arguments.json:

