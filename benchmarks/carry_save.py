@@ -22,6 +22,7 @@ from lattice import FAMILIES, place
 
 from hwgen.adders import (
     FABRICS,
+    AdderGraph,
     SolveOptions,
     cached_solve,
     minimum_depth,
@@ -113,10 +114,20 @@ def _graph_rows(name: str, matrix: np.ndarray) -> Iterator[dict[str, object]]:
         graph = cached_solve(matrix, inputs, SolveOptions(depth, EFFORT, operands=operands))
         bits = zip(graph.adders, graph.adder_bits(), strict=True)
         lut = sum(own * (3 if len(adder.operands) == 3 else 1) for adder, own in bits)
+        yield {"matrix": name, "operands": operands, "rows_of_one_level": _rows_of_one_level(graph)}
         for period in PERIODS:
             stages = place_registers(graph, fabric, period)
             registers = {"latency": stages.latency, "ff": stages.register_bits(graph)}
             yield {"matrix": name, "operands": operands, "lut4": lut, "ps": period, **registers}
+
+
+def _rows_of_one_level(graph: AdderGraph) -> int:
+    """Return the rows at the bottom whose last sum has all its operands from the level before."""
+    last = {output.node for output in graph.outputs if output.node is not None}
+    first, levels = len(graph.inputs), graph.levels
+    deepest = max(levels[node] for node in last)
+    operands = [graph.adders[node - first].operands for node in last if levels[node] == deepest]
+    return sum(all(levels[o.node] == deepest - 1 for o in own) for own in operands)
 
 
 def main() -> None:
