@@ -1,12 +1,12 @@
-"""Measure `hwgen.adders.FABRICS["ecp5"]`: chains of adders between registers, through nextpnr.
+"""Measure `hwgen.adders.FABRICS` of a Lattice family: chains of adders, through nextpnr.
 
     pip install -e '.[bench]'
-    python benchmarks/calibrate_delays.py [--seeds N]
+    python benchmarks/calibrate_delays.py [--family ecp5|ice40] [--seeds N]
 
 Several chains of equal adders, the operands in registers, a register behind; yosys and nextpnr as
-in `place_and_route.py`. The time of the slowest path is fitted by
+in `lattice.py`. The time of the slowest path is fitted by
 register_ps + adders * adder_ps + bits * carry_ps. Sums of 4 bits and fewer have no carry chain in
-yosys, so the narrowest here have 6.
+yosys for ECP5, so the narrowest here have 6.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from place_and_route import place_and_route
+from lattice import FAMILIES, place
 
 from hwgen.adders import FABRICS
 
@@ -57,13 +57,16 @@ def main() -> None:
     """Measure, fit and compare with the model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="placements a design")
-    seeds = range(1, parser.parse_args().seeds + 1)
-    model = FABRICS["ecp5"]
+    parser.add_argument("--family", choices=FAMILIES, default="ecp5")
+    arguments = parser.parse_args()
+    seeds = range(1, arguments.seeds + 1)
+    model = FABRICS[arguments.family]
     measured, unknowns = [], []
     print("bits | adders | measured ps | model ps | difference")
     for bits in WIDTHS:
         for adders in ADDERS:
-            picoseconds = 1e6 / place_and_route(chains(bits, adders), "top", seeds).median_mhz
+            placed = place(chains(bits, adders), "top", seeds, arguments.family)
+            picoseconds = 1e6 / placed.median_mhz
             measured.append(picoseconds)
             unknowns.append((1, adders, bits))
             expected = model.path_ps(adders, bits)

@@ -5,7 +5,9 @@ there. A path through k adders up to bit n therefore takes k times the way into 
 again, but ripples over the n bits only once. Times are whole picoseconds, so that sums in any
 order compare alike.
 
-Source: ecp5: measured within 7 % by `benchmarks/calibrate_delays.py`, nextpnr, speed grade 6.
+Source: ecp5, ice40: measured by `benchmarks/calibrate_delays.py`, nextpnr, within 7 and 8 %; speed
+grade 6, and the HX8K, whose timing Project IceStorm knows best. An UltraPlus takes 2.5 to 2.8 times
+as long as the HX8K, so its clock is to be asked for as much higher.
 xc7, not measured here: Project X-Ray's timings of CARRY4 and FDRE as yosys quotes them in
 techlibs/xilinx/cells_sim.v. xcup, not measured here: RapidWright's
 timing/ultrascaleplus/intrasite_delay_terms.txt (Maidee et al., An Open-source Lightweight Timing
@@ -51,6 +53,7 @@ class Fabric:
 # to O5 and AMUX, and a route.
 FABRICS = {
     "ecp5": Fabric(484, 1961, 44),
+    "ice40": Fabric(27, 1405, 160),
     "xc7": Fabric(360, 1770, 29, shift_register=3, third_operand_ps=950),
     "xcup": Fabric(130, 990, 9, shift_register=3, third_operand_ps=630),
 }

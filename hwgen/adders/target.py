@@ -25,14 +25,18 @@ class MultiplierShape:
     narrow: int
 
 
-# AMD UG579 and UG479, Lattice FPGA-TN-02205 (sysDSP).
+# AMD UG579 and UG479, Lattice FPGA-TN-02205 (sysDSP) and FPGA-TN-02007 (DSP Function Usage Guide
+# for iCE40 Devices): of the iCE40 only the UltraPlus has SB_MAC16, and yosys takes it there alone.
 DSP48E2 = MultiplierShape("DSP48E2", 27, 18)
 DSP48E1 = MultiplierShape("DSP48E1", 25, 18)
 MULT18X18D = MultiplierShape("MULT18X18D", 18, 18)
+SB_MAC16 = MultiplierShape("SB_MAC16", 16, 16)
 # By device family, as board files name it.
-MULTIPLIERS = {"xcup": DSP48E2, "xc7": DSP48E1, "ecp5": MULT18X18D}
+MULTIPLIERS = {"xcup": DSP48E2, "xc7": DSP48E1, "ecp5": MULT18X18D, "ice40": SB_MAC16}
 # LUTs with six inputs and two outputs beside their carry chain; see ternary_adder.v.
 TERNARY_FAMILIES = frozenset({"xcup", "xc7"})
+# Inputs of a LUT. ECP5 joins LUTs to larger ones, but each of them counts.
+LUT_INPUTS = {"xcup": 6, "xc7": 6, "ecp5": 4, "ice40": 4}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class AdderTarget:
     def operands(self) -> int:
         """Operands of an adder at most."""
         return 3 if self.three_operands else 2
+
+    @property
+    def lut_inputs(self) -> int:
+        """Inputs of a LUT of the device."""
+        return LUT_INPUTS[self.family]
 
     @property
     def fabric(self) -> Fabric:

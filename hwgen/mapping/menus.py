@@ -114,7 +114,8 @@ def _fits(graph: Graph, functions: tuple[Node, ...]) -> bool:
 
 def usable_kernels(op: MatVec, x: TensorType) -> list[Kernel]:
     """Return the kernels that accept the weights and inputs."""
-    return [k for k in Kernel if not kernel_rejects(k.value, Same(op.weights), x.codes)]
+    given = Same(op.weights), x.codes, op.target.multiplier
+    return [k for k in Kernel if not kernel_rejects(k.value, *given)]
 
 
 def _choice(graph: Graph, nodes: tuple[Node, ...], board: Board) -> Choice:

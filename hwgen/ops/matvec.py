@@ -62,7 +62,8 @@ class MatVec(Op):
         x, (rows, columns) = inputs[0], self.weights.shape
         expect(x.channels == columns, f"input has {x.channels} channels, expected {columns}")
         expect_matrix_beats(x, rows, self.pe, self.simd, self.pixels)
-        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes)
+        multiplier = self.target.multiplier
+        reason = kernel_rejects(self.kernel.value, Same(self.weights), x.codes, multiplier)
         expect(not reason, f"{reason}; choose another kernel")
         reason = f"pixels is {self.pixels}, the bit_serial kernel takes one vector a beat"
         expect(self.kernel is not Kernel.BIT_SERIAL or self.pixels == 1, reason)
@@ -115,7 +116,8 @@ class MatVec(Op):
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
-        return dot_kernel(self.kernel.value, Same(self.weights), inputs, self.target.multiplier)
+        device = self.target.multiplier, self.target.lut_inputs
+        return dot_kernel(self.kernel.value, Same(self.weights), inputs, *device)
 
     def schedule(self, *inputs: TensorType) -> Schedule:
         """A cycle a step, or one for each input bit; the first pass takes, each gives a beat."""
@@ -163,9 +165,8 @@ class MatVec(Op):
 
     def memory_bits(self, *inputs: TensorType) -> int:
         """Weight words; none when they are constants."""
-        return (
-            0 if self.unrolled else self.weights.size * self.dot_kernel(inputs[0].codes).weight_bits
-        )
+        kernel = self.dot_kernel(inputs[0].codes)
+        return 0 if self.unrolled else self.weights.size * kernel.weight_bits
 
     # hardware
     def hardware(self, *inputs: TensorType) -> StreamComponent:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwgen.board import load_board
+from hwgen.adders import FABRICS, MULTIPLIERS, TERNARY_FAMILIES
+from hwgen.board import FAMILIES, load_board
 from hwgen.ir import Graph, Input, Node, TensorType
 from hwgen.mapping.targets import target_of, with_target
 from hwgen.numeric import CodeType
@@ -42,3 +43,9 @@ def test_a_faster_clock_takes_more_stages():
 
 def test_a_slower_device_takes_more_stages():
     assert unrolled("pynq-z2", 150).schedule(X).depth > unrolled("ultra96", 150).schedule(X).depth
+
+
+def test_every_family_has_adders_and_a_multiplier():
+    assert FABRICS.keys() == MULTIPLIERS.keys()
+    assert FABRICS.keys() >= {*FAMILIES, "ecp5", "ice40"}
+    assert {name for name, fabric in FABRICS.items() if fabric.third_operand_ps} == TERNARY_FAMILIES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from amaranth import Cat, Module, Signal
 from amaranth.back import rtlil
 
-from hwgen.build.rtlil_to_verilog import verilog_modules
+from hwgen.build.rtlil_to_verilog import VerilogModule, verilog_modules
 from hwgen.ops.case import Case
 from hwgen.ops.registry import OPERATOR_MODULES
 from hwgen.verify.verilator import verilator_environment
@@ -57,8 +58,8 @@ def unit_of(case: Case, seed: int, spoil: bool = False) -> SelfCheck:
     return SelfCheck(case.op.hardware(*case.inputs), beats, expected, seed)
 
 
-def run_bench(units: list[SelfCheck], folder: Path) -> list[tuple[int, int, bool, bool, bool]]:
-    """Return (profile, unit, done, wrong, unstable) of every run."""
+def bench_modules(units: list[SelfCheck]) -> list[VerilogModule]:
+    """Return the modules of a bench; what is tested is (bench, unit{k}, unit)."""
     m = Module()
     ports = {name: Signal(name=name) for name in ("idle", "stall", "all_done", *VERDICTS)}
     ports["select"] = select = Signal(range(len(units)))
@@ -71,9 +72,18 @@ def run_bench(units: list[SelfCheck], folder: Path) -> list[tuple[int, int, bool
         m.d.comb += ports[name].eq(all_units.bit_select(select, 1))
     named = {name: (signal, None) for name, signal in ports.items()}
     text = rtlil.convert(m, name="bench", ports=named, emit_src=False)
-    modules = verilog_modules(text, lambda path: "_".join(path))
-    (folder / "bench.v").write_text("\n".join(module.text for module in modules))
-    (folder / "main.cpp").write_text(HARNESS.replace("UNITS", str(len(units))))
+    return verilog_modules(text, lambda path: "_".join(path))
+
+
+def run_bench(
+    modules: Sequence[str], units: int, folder: Path, models: Sequence[Path] = ()
+) -> list[tuple[int, int, bool, bool, bool]]:
+    """Return (profile, unit, done, wrong, unstable) of every run.
+
+    `models` are files of cells, beside what they include.
+    """
+    (folder / "bench.v").write_text("\n".join(modules))
+    (folder / "main.cpp").write_text(HARNESS.replace("UNITS", str(units)))
     flags = [
         "--cc",
         "--exe",
@@ -93,6 +103,8 @@ def run_bench(units: list[SelfCheck], folder: Path) -> list[tuple[int, int, bool
             "OPT_FAST=-O0",
             "--top-module",
             "bench",
+            *(f"-I{model.parent}" for model in models),
+            *(word for model in models for word in ("-v", str(model))),
             "bench.v",
             "main.cpp",
         ],
@@ -117,7 +129,8 @@ def test_all_cases(tmp_path: Path) -> None:
     units = [unit_of(case, seed) for seed, (_, case) in enumerate(named)]
     # Two spoilt expectations show that the bench can fail.
     units += [unit_of(named[0][1], 1000, spoil=True), unit_of(named[-1][1], 1001, spoil=True)]
-    rows = run_bench(units, tmp_path)
+    texts = [module.text for module in bench_modules(units)]
+    rows = run_bench(texts, len(units), tmp_path)
     assert len(rows) == 4 * len(units)
     good = len(named)
     faults = [

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwgen.adders import DSP48E1, DSP48E2, MULT18X18D, MultiplierShape
+from hwgen.adders import DSP48E1, DSP48E2, MULT18X18D, SB_MAC16, MultiplierShape
 from hwgen.errors import IRError
+from hwgen.ir import Same
 from hwgen.numeric import CodeType
+from hwgen.rtl.dot import kernel_rejects
 from hwgen.rtl.dot.packed_products import PackedProducts, Packing
 
 EIGHT, FOUR = CodeType(-128, 127), CodeType(-8, 7)
@@ -32,6 +34,8 @@ def lanes_of(packing, weights, x):
         (FOUR, FOUR, DSP48E2, 4),
         (FOUR, FOUR, DSP48E1, 3),
         (FOUR, FOUR, MULT18X18D, 2),
+        (FOUR, FOUR, SB_MAC16, 2),
+        (EIGHT, EIGHT, SB_MAC16, 1),
         (CodeType(-128, 127), FOUR, MULT18X18D, 1),
         (CodeType(-2, 1), CodeType.binary(), DSP48E2, 9),
     ],
@@ -102,3 +106,10 @@ def test_offset_takes_biases_and_middle_back():
 def test_what_fits_no_multiplier_says_so():
     with pytest.raises(IRError, match="at most 18 and 18 bits with sign"):
         PackedProducts(1, 1, CodeType(0, 1 << 18), EIGHT, MULT18X18D)
+
+
+def test_a_factor_wider_than_the_multiplier_is_rejected():
+    weights, inputs = Same(np.array([[-(1 << 16), 1]])), CodeType(0, 15)
+    assert kernel_rejects("packed_mac", weights, inputs, MULT18X18D) == ""
+    reason = "weights are -65536..1, the packed_mac kernel takes 16 bits with sign"
+    assert kernel_rejects("packed_mac", weights, inputs, SB_MAC16) == reason

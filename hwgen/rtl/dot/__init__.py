@@ -30,16 +30,22 @@ KERNELS: dict[str, type[DotKernel]] = {
 # same product thousands of times.
 @lru_cache(maxsize=256)
 def dot_kernel(
-    name: str, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+    name: str,
+    weights: Same[Codes],
+    inputs: CodeType,
+    multiplier: MultiplierShape,
+    lut_inputs: int,
 ) -> DotKernel:
     """Return the kernel `name` sized for these weights and inputs."""
-    return KERNELS[name](weights.value, inputs, multiplier)
+    return KERNELS[name](weights.value, inputs, multiplier, lut_inputs)
 
 
 @lru_cache(maxsize=256)
-def kernel_rejects(name: str, weights: Same[Codes], inputs: CodeType) -> str:
+def kernel_rejects(
+    name: str, weights: Same[Codes], inputs: CodeType, multiplier: MultiplierShape
+) -> str:
     """Return why the kernel `name` cannot take these weights and inputs, or an empty string."""
-    return KERNELS[name].rejects(weights.value, inputs)
+    return KERNELS[name].rejects(weights.value, inputs, multiplier)
 
 
 __all__ = [

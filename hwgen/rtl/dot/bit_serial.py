@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from amaranth import Module, Mux, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -40,7 +41,9 @@ class BitSerial(MultiplyAccumulate):
     name = "bit_serial"
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         if inputs.width == 1:
             return f"inputs are {inputs}, the bit_serial kernel takes several bits"
@@ -53,7 +56,7 @@ class BitSerial(MultiplyAccumulate):
 
     def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
         """Return the smallest unit for single bits, and what adds up its results."""
-        shape = steps, simd, BIT, self.weight_codes
+        shape = steps, simd, BIT, self.weight_codes, self.lut_inputs
         distributed, products = DistributedSum(*shape), PartialProducts(*shape)
         bits: DistributedSum | PartialProducts = products
         if distributed.group and distributed.resources(1).lut < products.resources(1).lut:

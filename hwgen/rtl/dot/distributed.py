@@ -3,8 +3,9 @@
 For each bit position j of the inputs, a few lanes' bits select which of their weights are added;
 the sum of those is a table. The step stands in for the weights, so up to 16 steps a table of six
 bits takes the step and as many lanes as fit, and every bit of a sum is one LUT6, weights included.
-With more steps the weights are words of a memory and the table takes them instead. A tree of
-compressors adds what the tables give, the sums of position j with weight 2**j.
+With more steps (4 where a LUT has four inputs) the weights are words of a memory and the table
+takes them instead. A tree of compressors adds what the tables give, the sums of position j with
+weight 2**j.
 
 Sums are kept from zero upwards: a group of lanes counts from the sum of its negative weights, and
 two's complement inputs count from their lowest code. What that leaves out is a constant of the row.
@@ -32,9 +33,6 @@ from hwgen.rtl.dot.operand import bit_base, bit_scale, from_lowest
 from hwgen.rtl.memory import lookup, pack
 from hwgen.rtl.rom import constant_memory, rom_resources
 
-TABLE_BITS = 6
-LOOKUP_STEPS = 16
-
 
 @dataclass(frozen=True)
 class DistributedSum:
@@ -46,24 +44,26 @@ class DistributedSum:
     simd : inputs a step
     inputs : their type
     weights : interval of the weights
+    lut_inputs : of a LUT of the device
     """
 
     steps: int
     simd: int
     inputs: CodeType
     weights: CodeType
+    lut_inputs: int = 6
 
     @property
     def looked_up(self) -> bool:
         """Whether the weights are functions of the step, not words of a memory."""
-        return self.steps <= LOOKUP_STEPS
+        return self.steps <= 1 << (self.lut_inputs - 2)
 
     @cached_property
     def group(self) -> int:
         """Lanes that share a table, 0 when not even one fits."""
         if self.looked_up:
-            return TABLE_BITS - max((self.steps - 1).bit_length(), 1)
-        return TABLE_BITS // (self.weights.width + 1)
+            return self.lut_inputs - max((self.steps - 1).bit_length(), 1)
+        return self.lut_inputs // (self.weights.width + 1)
 
     @cached_property
     def groups(self) -> tuple[range, ...]:
@@ -98,7 +98,7 @@ class DistributedSum:
     @property
     def cycles(self) -> int:
         """Registers from the inputs to the sum."""
-        return 1 + compression_latency(self.heights)
+        return 1 + compression_latency(self.heights, self.lut_inputs)
 
     def offset(self, row: Codes) -> int:
         """Return what the sum of `row`, all its steps together, lacks."""
@@ -130,7 +130,9 @@ class DistributedSum:
     def resources(self, pe: int) -> Resources:
         """Predict `pe` rows with their weights."""
         tables = sum(self.heights)
-        row = Resources(lut=tables + compression_luts(self.heights), ff=1.6 * tables)
+        row = Resources(
+            lut=tables + compression_luts(self.heights, self.lut_inputs), ff=1.6 * tables
+        )
         if self.looked_up:
             return row * pe
         return row * pe + rom_resources(self.steps, pe * self.simd * self.weights.width)
@@ -209,5 +211,5 @@ def _row(
     columns: list[list[Value]] = [[] for _ in shape.heights]
     for k, column in enumerate(column_of):
         columns[column].append(sums[k])
-    total = compress(m, columns, shape.codes, f"{name}_sum", advance)
+    total = compress(m, columns, shape.codes, f"{name}_sum", advance, shape.lut_inputs)
     return Term(total.value, total.codes, bit_scale(shape.inputs) - 1)

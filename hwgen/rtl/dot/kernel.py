@@ -69,6 +69,7 @@ class DotKernel(ABC):
     weights : int64 [O, I], all the weights of the layer; encodings are sized by them
     inputs : type of the input codes
     multiplier : of the device
+    lut_inputs : of a LUT of the device
     """
 
     name: ClassVar[str]
@@ -78,16 +79,28 @@ class DotKernel(ABC):
     price_factor: ClassVar[float] = 1.0  # what a kernel costs beside its resources: slow paths
 
     def __init__(
-        self, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+        self,
+        weights: Codes,
+        inputs: CodeType,
+        multiplier: MultiplierShape = DSP48E2,
+        lut_inputs: int = 6,
     ) -> None:
         self.weights = weights
         self.inputs = inputs
         self.multiplier = multiplier
+        self.lut_inputs = lut_inputs
 
     @classmethod
     @abstractmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
-        """Return why these weights and inputs cannot use this kernel, or an empty string."""
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
+        """Return why these weights and inputs cannot use this kernel, or an empty string.
+
+        Parameters
+        ----------
+        multiplier : of the device
+        """
 
     @property
     @abstractmethod
@@ -136,7 +149,7 @@ class DotKernel(ABC):
 
     def table_units(self, steps: int, simd: int) -> tuple[FoldedUnit, ...]:
         """Return the units without products that there are for these weights."""
-        shape = steps, simd, self.inputs, CodeType.of(self.weights)
+        shape = steps, simd, self.inputs, CodeType.of(self.weights), self.lut_inputs
         distributed = DistributedSum(*shape)
         return (*((distributed,) if distributed.group else ()), PartialProducts(*shape))
 

@@ -15,6 +15,8 @@ where full adders of three such carries (and their three X_c) have six inputs ea
 With more steps than that, the N are words of a memory: the parities of the sets {0 .. k} are
 stored instead of the weights, and a carry is a LUT6 of three of them, X_ac, X_bc and X_c.
 
+A LUT of four inputs has room for X_ac, X_bc and up to 4 steps; up to 2 steps X_c fits in as well.
+
 Inputs of several bits are counted bit position by bit position into one tree of compressors.
 """
 
@@ -38,8 +40,6 @@ from hwgen.rtl.rom import constant_memory, rom_resources
 # Inputs whose parities are built together: two levels of LUT6, an odd number because a full adder
 # takes two more each.
 BLOCK = 35
-LOOKUP_STEPS = 16
-UNMASKED_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,33 @@ class MatchCount:
     steps : different weights of a row, one after the other
     simd : inputs a step
     inputs : their type
+    lut_inputs : of a LUT of the device
     """
 
     steps: int
     simd: int
     inputs: CodeType
+    lut_inputs: int = 6
+
+    @property
+    def wide(self) -> bool:
+        """Whether a LUT takes three pairs of bits."""
+        return self.lut_inputs >= 6
 
     @property
     def looked_up(self) -> bool:
         """Whether the weights are functions of the step, not words of a memory."""
-        return self.steps <= LOOKUP_STEPS
+        return self.steps <= 1 << (self.lut_inputs - 2)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether a carry's table has no room for X_c beside the step."""
+        return self.looked_up and self.steps > 1 << (self.lut_inputs - 3)
 
     @property
     def masked(self) -> bool:
         """Whether the full adders' carries still lack X_c."""
-        return UNMASKED_STEPS < self.steps <= LOOKUP_STEPS and self.simd > 2
+        return self.lacking and self.simd > 2
 
     @property
     def planes(self) -> int:
@@ -124,20 +136,24 @@ class MatchCount:
     @property
     def cycles(self) -> int:
         """Registers from the inputs to the sum."""
-        return (self.simd > 2) + 1 + self.masked + compression_latency(self.heights)
+        return (
+            (self.simd > 2) + 1 + self.masked + compression_latency(self.heights, self.lut_inputs)
+        )
 
     def shared_luts(self) -> int:
         """Return the LUTs of the parities of the inputs, which all rows share."""
         full, half = carry_counts(self.simd)
         # X_bc has two inputs; X_ac is built from the block's parities so far.
-        return self.planes * (2 * full + half + 2 * len(block_sizes(self.simd)))
+        each = 2 if self.wide else 5
+        return self.planes * (each * full + half + 2 * len(block_sizes(self.simd)))
 
     def row_luts(self) -> int:
-        """Return the LUTs of a row, without a memory."""
+        """Return the LUTs of a row, without a memory; measured."""
         full, half = carry_counts(self.simd)
-        resolve = 2 * (full // 3) + full % 3 if self.masked else 0
-        first = full + half + len(block_sizes(self.simd))
-        return self.planes * (first + resolve) + compression_luts(self.heights)
+        resolve = (2 if self.wide else 4) * (full // 3) + full % 3 if self.masked else 0
+        carry = 1 if self.looked_up or self.wide else 2
+        first = carry * full + half + len(block_sizes(self.simd))
+        return self.planes * (first + resolve) + compression_luts(self.heights, self.lut_inputs)
 
     def build(
         self, m: Module, x: Sequence[Value], steps: Codes, address: Value, advance: Signal
@@ -155,7 +171,9 @@ class MatchCount:
         rows: Sequence[_Row | _LookedUp]
         if self.looked_up:
             number = _held(m, address, "step_of_parities", advance)
-            rows = [_LookedUp(inverted[:, row], number) for row in range(steps.shape[1])]
+            rows = [
+                _LookedUp(inverted[:, row], number, self.lacking) for row in range(steps.shape[1])
+            ]
         else:
             rows = _stored(m, inverted, address, advance)
         masks: list[Sequence[Value]] = [()] * self.planes
@@ -172,7 +190,7 @@ class MatchCount:
                 for weight, bits in enumerate(found, j):
                     columns[weight] += bits
             columns = columns[: self.codes.width]
-            total = compress(m, columns, self.codes, f"row{k}_sum", advance)
+            total = compress(m, columns, self.codes, f"row{k}_sum", advance, self.lut_inputs)
             sums.append(Term(total.value, total.codes, bit_scale(self.inputs) - 1))
         return sums
 
@@ -262,9 +280,8 @@ class _Row:
 class _LookedUp:
     """The same with N from the number of the step: every function is a table."""
 
-    def __init__(self, inverted: Codes, number: Signal) -> None:
-        self.parities, self.number = _prefix_parities(inverted), number
-        self.masked = len(inverted) > UNMASKED_STEPS
+    def __init__(self, inverted: Codes, number: Signal, masked: bool) -> None:
+        self.parities, self.number, self.masked = _prefix_parities(inverted), number, masked
 
     def carry(self, block: Block, index: int) -> Value:
         """Return the carry of full adder `index`; without X_c where it does not fit in."""

@@ -6,10 +6,12 @@ With constant weights each product is a sum of signed digits, so no multiplier i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from amaranth import Module, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -21,6 +23,8 @@ from hwgen.rtl.stream.component import code_shape
 
 # Below this product of operand widths a LUT multiplier is smaller than a DSP is worth.
 LUT_MULTIPLIER_BITS = 64
+# What a multiplier takes more where LUTs have four inputs; measured for 2 by 3 bits on ECP5.
+FOUR_INPUT_FACTOR = 2
 
 
 class MultiplyAccumulate(DotKernel):
@@ -32,7 +36,9 @@ class MultiplyAccumulate(DotKernel):
     price_factor = 1.5
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return an empty string: every integer matrix will do."""
         return ""
 
@@ -89,6 +95,8 @@ class MultiplyAccumulate(DotKernel):
         """A DSP, or a small multiplier in LUTs, and an adder."""
         width = self.product_codes.width
         multiplier = multiplier_resources(self.weight_bits, self.inputs.width)
+        if self.lut_inputs < 6:
+            multiplier = replace(multiplier, lut=multiplier.lut * FOUR_INPUT_FACTOR)
         return multiplier + Resources(lut=width, ff=width if multiplier.dsp else 1.3 * width)
 
 

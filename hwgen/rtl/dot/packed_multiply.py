@@ -6,14 +6,12 @@ stay exact. With constant weights each product is a sum of signed digits, as the
 
 from __future__ import annotations
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
 from hwgen.rtl.dot.kernel import FoldedUnit
 from hwgen.rtl.dot.multiply_accumulate import MultiplyAccumulate
 from hwgen.rtl.dot.packed_products import PackedProducts
-
-# What a multiplier of every supported device takes, with sign.
-MAX_FACTOR_BITS = 18
 
 
 class PackedMultiply(MultiplyAccumulate):
@@ -22,12 +20,15 @@ class PackedMultiply(MultiplyAccumulate):
     name = "packed_mac"
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         for what, codes in (("weights", CodeType.of(weights)), ("inputs", inputs)):
-            if codes.width + (codes.lo >= 0) > MAX_FACTOR_BITS:
+            # Of the wide operand too: so narrow that packing pays, and the same on AMD's devices.
+            if codes.width + (codes.lo >= 0) > multiplier.narrow:
                 return (
-                    f"{what} are {codes}, the packed_mac kernel takes {MAX_FACTOR_BITS} bits "
+                    f"{what} are {codes}, the packed_mac kernel takes {multiplier.narrow} bits "
                     "with sign"
                 )
         return ""

@@ -3,7 +3,8 @@
 A partial product is one bit of a weight and one of an input. All lanes of a row put theirs into
 the same columns, where three of them, six bits, are a full adder of two LUT6: the conjunctions
 are part of its tables. A tree of compressors adds what is left, so a partial product costs four
-thirds of a LUT, sums included, where a multiplier and an adder of its own take more than two.
+thirds of a LUT, sums included, where a multiplier and an adder of its own take more than two. With
+LUTs of four inputs two of them are a half adder.
 
 Where one of the two bits counts negative, the inverted partial product counts instead, and what
 that adds is the same for every row.
@@ -31,8 +32,6 @@ from hwgen.rtl.dot.operand import bit_base, bit_scale
 from hwgen.rtl.memory import lookup, pack
 from hwgen.rtl.rom import constant_memory, rom_resources
 
-ADDER_INPUTS = 3
-
 
 @dataclass(frozen=True)
 class PartialProducts:
@@ -44,12 +43,19 @@ class PartialProducts:
     simd : inputs a step
     inputs : their type
     weights : interval of the weights
+    lut_inputs : of a LUT of the device
     """
 
     steps: int
     simd: int
     inputs: CodeType
     weights: CodeType
+    lut_inputs: int = 6
+
+    @property
+    def adder_inputs(self) -> int:
+        """Partial products, of two bits each, that one table counts."""
+        return self.lut_inputs // 2
 
     @property
     def codes(self) -> CodeType:
@@ -70,7 +76,7 @@ class PartialProducts:
         """Heights of the compressor tree's columns."""
         heights = [0] * self.codes.width
         for column, count in enumerate(self.counts):
-            adders, rest = divmod(count, ADDER_INPUTS)
+            adders, rest = divmod(count, self.adder_inputs)
             heights[column] += adders + rest
             if adders:
                 heights[column + 1] += adders
@@ -79,7 +85,7 @@ class PartialProducts:
     @property
     def cycles(self) -> int:
         """Registers from the inputs to the sum."""
-        return 1 + compression_latency(self.heights)
+        return 1 + compression_latency(self.heights, self.lut_inputs)
 
     def _is_inverted(self, i: int, j: int) -> bool:
         """Whether bit i of a weight and bit j of an input count with different signs."""
@@ -128,9 +134,9 @@ class PartialProducts:
             ]
         found: list[list[Value]] = [[] for _ in self.heights]
         for column, partial in enumerate(columns):
-            whole = len(partial) - len(partial) % ADDER_INPUTS
-            for k in range(0, whole, ADDER_INPUTS):
-                low, high = _full_adder(partial[k : k + ADDER_INPUTS])
+            whole = len(partial) - len(partial) % self.adder_inputs
+            for k in range(0, whole, self.adder_inputs):
+                low, high = _full_adder(partial[k : k + self.adder_inputs])
                 found[column].append(low)
                 found[column + 1].append(high)
             found[column] += [_conjunction(*own) for own in partial[whole:]]
@@ -140,13 +146,13 @@ class PartialProducts:
             m.d.sync += held.eq(flat)
         bits = iter(range(len(held)))
         heap = [[held[next(bits)] for _ in column] for column in found]
-        total = compress(m, heap, self.codes, f"{name}_sum", advance)
+        total = compress(m, heap, self.codes, f"{name}_sum", advance, self.lut_inputs)
         return Term(total.value, total.codes, bit_scale(self.inputs) - 1)
 
     def resources(self, pe: int) -> Resources:
         """Predict `pe` rows, weights included; measured."""
         first = sum(self.heights)
-        row = Resources(lut=first + compression_luts(self.heights), ff=1.6 * first)
+        row = Resources(lut=first + compression_luts(self.heights, self.lut_inputs), ff=1.6 * first)
         return row * pe + rom_resources(self.steps, pe * self.simd * self.weights.width)
 
 
@@ -156,8 +162,8 @@ def _conjunction(weight: Value, value: Value, inverted: bool) -> Value:
 
 
 def _full_adder(partial: Sequence[tuple[Value, Value, bool]]) -> tuple[Value, Value]:
-    """Return sum and carry of three partial products, each one table of six bits."""
-    index = np.arange(1 << (2 * ADDER_INPUTS))
+    """Return sum and carry of two or three partial products, each one table of their bits."""
+    index = np.arange(1 << (2 * len(partial)))
     ones = np.zeros_like(index)
     for k, (_, _, inverted) in enumerate(partial):
         ones += (index >> 2 * k & index >> 2 * k + 1 & 1) ^ int(inverted)

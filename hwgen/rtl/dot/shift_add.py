@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -35,7 +36,9 @@ class ShiftAdd(DotKernel):
     name = "shift_add"
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         digits = int(count_digits(weights).max(initial=0))
         if digits > MAX_DIGITS:

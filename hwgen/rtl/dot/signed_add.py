@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from amaranth import Module, Mux, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -27,7 +28,9 @@ class SignedAdd(DotKernel):
     name = "signed_add"
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         if np.abs(weights).max(initial=0) > 1:
             return f"weights reach {np.abs(weights).max()}, the signed_add kernel takes -1, 0, 1"
@@ -77,7 +80,7 @@ class SignedAdd(DotKernel):
         """Return the unit that counts matches of signs, or tables where there are zeros."""
         if self.weight_bits == 2:
             return super().folded_unit(steps, simd)
-        return MatchCount(steps, simd, self.inputs)
+        return MatchCount(steps, simd, self.inputs, self.lut_inputs)
 
     def lane_resources(self) -> Resources:
         """A conditional negation and an adder; measured."""

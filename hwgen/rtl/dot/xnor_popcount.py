@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from amaranth import Cat, Module, Signal, Value
 
+from hwgen.adders import DSP48E2, MultiplierShape
 from hwgen.cost import Resources
 from hwgen.ir import Codes
 from hwgen.numeric import CodeType
@@ -31,7 +32,9 @@ class XnorPopcount(DotKernel):
     stages = 1
 
     @classmethod
-    def rejects(cls, weights: Codes, inputs: CodeType) -> str:
+    def rejects(
+        cls, weights: Codes, inputs: CodeType, multiplier: MultiplierShape = DSP48E2
+    ) -> str:
         """Return why not, or an empty string."""
         if not inputs.bipolar:
             return f"inputs are {inputs}, the xnor kernel takes bipolar"
@@ -71,7 +74,7 @@ class XnorPopcount(DotKernel):
 
     def folded_unit(self, steps: int, simd: int) -> FoldedUnit:
         """Return the unit that counts matches."""
-        return MatchCount(steps, simd, self.inputs)
+        return MatchCount(steps, simd, self.inputs, self.lut_inputs)
 
     def lane_resources(self) -> Resources:
         """An XNOR and about one LUT of the counting tree."""
