@@ -162,6 +162,27 @@ def test_binary_groups_and_gaps_have_zeros(rng):
     assert "BipolarQuant" not in [node.op_type for node in result.graph.node]
 
 
+@pytest.mark.parametrize(("width", "kept"), [(2, False), (3, True)])
+def test_a_pad_is_the_padding_of_its_convolution(rng, width, kept):
+    """But not where a window would see nothing else, which `hwgen build` refuses in a Conv."""
+    b = Builder(("N", 2, 4, 5))
+    pads = b.constant([0, 0, 1, width, 0, 0, 0, width - 1], dtype=np.int64)
+    y = b.node("Conv", b.node("Pad", image(b), pads), weights(b, rng, 3, 2, 2, 3))
+    result = assert_equal(b.model(b.quant(y)), grid(rng, 5, 2, 4, 5))
+    assert ("Pad" in kinds(result)) == kept
+    assert attribute(result, "Conv", "pads") == ([0] * 4 if kept else [1, width, 0, width - 1])
+
+
+def test_a_sum_is_not_merged_into_a_bias(rng):
+    """What does nothing goes away, and hls4ml would have a bias for each pixel."""
+    b = Builder(("N", 2, 4, 4))
+    y = b.node("Conv", image(b), weights(b, rng, 3, 2, 2, 2))
+    y = b.node("Mul", y, b.quant(b.constant(np.ones((3, 1, 1)))))
+    y = b.node("Add", y, b.quant(b.constant(np.array([-0.5, 0.0, 0.25]).reshape(3, 1, 1))))
+    result = assert_equal(b.model(b.quant(y)), grid(rng, 5, 2, 4, 4))
+    assert kinds(result) == ["Quant", "Conv", "Reshape", "Add", "Quant"]
+
+
 def test_a_vector_that_is_only_multiplied_keeps_the_order_it_has(rng):
     b = Builder(("N", 3, 2, 4))
     y = b.node("Flatten", image(b))

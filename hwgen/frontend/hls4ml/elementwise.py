@@ -106,6 +106,9 @@ def arithmetic(place: Place) -> None:
     if constants == [1] and (constant.values == NEUTRAL[op_type]).all():
         place.result(given)  # hls4ml fails on a BatchNorm that adds nothing
         return
+    if place.writer.is_from("Conv", given.name) and op_type in ("Add", "Sub"):
+        # hls4ml would merge a constant for each pixel into the bias of each channel.
+        given = kept_apart(place, given)
     operands = (given, constant) if constants == [1] else (constant, given)
     result = _write(place, op_type, "", *operands)
     if op_type == "Mul" and not constant.values.any():

@@ -47,7 +47,7 @@ def _joined(place: Place, wanted: str, tensors: Sequence[Tensor]) -> Tensor:
 def pad(place: Place) -> None:
     """Pad with zeros, written where others than convolutions read it."""
     given, around = place.tensor(), zeros_around(place)
-    if only_convolved(place, place.node.output[0]):
+    if is_padding(place):
         place.result(given)
         return
     moved = np.pad(around, ((0, 0), (1, 1)))
@@ -70,10 +70,22 @@ def zeros_around(place: Place) -> npt.NDArray[np.int64]:
     return sizes[:, 2:]
 
 
-def only_convolved(place: Place, name: str) -> bool:
-    """Whether nothing but convolutions reads tensor `name`."""
-    readers = place.source.readers(name)
-    return not place.source.leaves(name) and all(node.op_type == "Conv" for node in readers)
+def is_padding(place: Place) -> bool:
+    """Whether a Pad is part of the convolutions that read it, and of nothing else."""
+    name = place.node.output[0]
+    readers, around = place.source.readers(name), zeros_around(place)
+    return not place.source.leaves(name) and all(
+        node.op_type == "Conv" and (around < _extent(Place(node, place.conversion))).all()
+        for node in readers
+    )
+
+
+def _extent(convolution: Place) -> npt.NDArray[np.int64]:
+    """Return how many rows and columns a kernel spans beyond its own padding, [2, axes]."""
+    kernel = np.asarray(convolution.source.shape(convolution.node.input[1])[2:])
+    dilations = np.asarray(convolution.integers("dilations", [1] * len(kernel)))
+    own = np.asarray(convolution.integers("pads", [0] * 2 * len(kernel)))
+    return np.asarray((kernel - 1) * dilations + 1 - own.reshape(2, -1))
 
 
 def flatten(place: Place) -> None:

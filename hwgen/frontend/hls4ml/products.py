@@ -4,7 +4,7 @@ Its Conv is channels last, weights too (O, KH, KW, I). Groups are one or as many
 groups become zeros of a whole matrix, and so do the gaps of a dilated kernel, which hls4ml counts
 once too often. A constant that only a convolution's result is added to is its bias, which is where
 hls4ml looks for one, but not behind binary weights, where it loses the fraction; a Pad that only
-convolutions read is their padding.
+convolutions read is their padding, where no window sees nothing else.
 
 Source: hls4ml 1.3, converters/onnx/convolution.py; qonnx.custom_op.channels_last.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from hwgen.errors import FrontendError
 from hwgen.frontend.channels_last import DOMAIN
-from hwgen.frontend.hls4ml.moves import only_convolved, zeros_around
+from hwgen.frontend.hls4ml.moves import is_padding, zeros_around
 from hwgen.frontend.hls4ml.numbers import Numbers
 from hwgen.frontend.hls4ml.place import Place, Tensor, channels_last
 
@@ -73,8 +73,9 @@ def _pads(place: Place, axes: int) -> list[int]:
     pads = np.asarray(place.integers("pads", [0] * 2 * axes))
     name = place.node.input[0]
     maker = place.source.makers.get(name)
-    if maker is not None and maker.op_type == "Pad" and only_convolved(place, name):
-        pads += zeros_around(Place(maker, place.conversion)).ravel()
+    before = None if maker is None else Place(maker, place.conversion)
+    if before is not None and before.node.op_type == "Pad" and is_padding(before):
+        pads += zeros_around(before).ravel()
     return [int(each) for each in pads]
 
 

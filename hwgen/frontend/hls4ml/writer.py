@@ -45,6 +45,10 @@ class Writer:
         self.taken.add(name)
         return name
 
+    def is_from(self, op_type: str, name: str) -> bool:
+        """Whether a node of this kind computes tensor `name`."""
+        return any(node.op_type == op_type and name in node.output for node in self.nodes)
+
     def constant(self, wanted: str, values: npt.NDArray) -> str:
         """Add an initializer; return its name."""
         name = self.name(wanted)
