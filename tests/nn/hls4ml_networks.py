@@ -141,6 +141,23 @@ def encoded() -> Network:
     return nn.Sequential(*layers), torch.randint(0, 256, (6, 2, 4, 5)).float()
 
 
+def padded_pixels() -> Network:
+    """With a Pad that is the convolution's, and one that a pool reads."""
+    layers = (
+        *(hnn.Pixels(6), nn.ZeroPad2d((1, 0, 2, 1)), hnn.Conv2d(1, 3, 3, weight=signed())),
+        *(hnn.ReLU(output=unsigned()), nn.Dropout(), nn.ZeroPad2d((1, 0, 1, 1)), nn.MaxPool2d(2)),
+    )
+    return nn.Sequential(*layers), torch.randint(0, 64, (6, 1, 5, 6)).float()
+
+
+def pooled_sequence() -> Network:
+    return sequences(
+        *(hnn.Conv1d(2, 4, 3, weight=signed()), hnn.ReLU(output=unsigned()), nn.Identity()),
+        *(hnn.AdaptiveAvgPool1d(1, output=signed(8)), nn.Flatten()),
+        *(hnn.Linear(4, 5, weight=signed()), hnn.BatchNorm1d(5), hnn.ReLU(output=unsigned())),
+    )
+
+
 def embedded() -> Network:
     layers = (hnn.Embedding(12, 3), nn.Flatten(), hnn.Linear(15, 4, weight=signed()))
     return nn.Sequential(*layers), torch.randint(0, 12, (6, 5)).float()
@@ -149,6 +166,7 @@ def embedded() -> Network:
 MAKERS: tuple[Callable[[], Network], ...] = (
     *(convolution_and_norm, strided_dilated_depthwise, sequence, average_pools, upsampled),
     *(activations, binary, other_weights, branches, gated, encoded, embedded),
+    *(padded_pixels, pooled_sequence),
 )
 
 

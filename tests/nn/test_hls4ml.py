@@ -10,6 +10,7 @@ import hwgen
 import hwgen.nn as hnn
 from hwgen import frontend
 from hwgen.errors import ExportError
+from hwgen.nn.lowering import LOWERINGS
 from hwgen.numeric import Rounding
 from tests.frontend.channels_last_execution import execute_channels_last
 from tests.frontend.test_hls4ml import TAKEN, last
@@ -39,6 +40,11 @@ def assert_equal(network, batch, folder):
     found = graph.dequantize(graph.evaluate(graph.inputs[0].quantize(frames)))
     # A free scale is a float64 number in the graph and was rounded to float32 in the others.
     assert np.array_equal(found.astype(np.float32), expected)
+
+
+def test_every_layer_is_in_one_of_the_networks():
+    found = {type(module) for make in MAKERS for module in make()[0].modules()}
+    assert {lowering.kind for lowering in LOWERINGS} <= found
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
