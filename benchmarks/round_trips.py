@@ -3,13 +3,13 @@
     pip install -e '.[all,peers]'
     python benchmarks/round_trips.py [--frames 100] [--seconds 600] [--json]
 
-1. Every shipped model is loaded by qonnx, which executes it, and by hls4ml's ONNX front end, after
-   the clean-up its manual asks for. What hls4ml refuses is printed with its own words.
+1. Every shipped model is loaded by qonnx, which executes it, and by hls4ml's ONNX front end, as
+   `hwgen convert` writes it for that. What a tool refuses is printed with its own words.
 2. A Brevitas network is trained on scikit-learn's digits, exported by Brevitas, built by hwgen and
    simulated in Verilator. The codes must equal the integer reference's, all of them; how often the
    class differs from Brevitas' own in PyTorch is printed.
-A tool that is not installed is an error. Convolutional models take qonnx's ConvertToChannelsLast
-minutes; one that takes longer than `--seconds` is given up, which the table says.
+A tool that is not installed is an error. One that takes longer than `--seconds` is given up, which
+the table says.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ import logging
 import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
-from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
-from qonnx.transformation.gemm_to_matmul import GemmToMatMul
-from qonnx.util.cleanup import cleanup_model
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+import hwgen
 from hwgen.commands.run import run_build
 from hwgen.pipeline import BuildOptions, build_directory
+
+if TYPE_CHECKING:
+    from hls4ml.model import ModelGraph
 
 SEED, EPOCHS = 0, 30
 MODELS = sorted((Path(__file__).parents[1] / "examples" / "models").glob("*.onnx"))
@@ -51,21 +53,17 @@ def into_qonnx(path: Path) -> str:
     return "executed"
 
 
-def into_hls4ml(path: Path, folder: Path) -> str:
-    """Convert the model to hls4ml's graph; its front end wants MatMul and channels last."""
+def into_hls4ml(path: Path, folder: Path, io_type: str = "io_parallel") -> ModelGraph:
+    """Convert the model to hls4ml's graph, as README tells its users."""
     from hls4ml.converters import convert_from_onnx_model
     from hls4ml.utils.config import config_from_onnx_model
 
-    model = cleanup_model(ModelWrapper(onnx.load(path))).transform(GemmToMatMul())
-    if len(model.get_tensor_shape(model.graph.input[0].name)) > 2:
-        model = model.transform(ConvertToChannelsLastAndClean())
-    model = cleanup_model(model).model
+    model = onnx.load(hwgen.convert(path, folder / f"{path.stem}_hls4ml.onnx"))
     precision = "fixed<32,16>"  # of what the file leaves open
     config = config_from_onnx_model(model, "name", "Vivado", default_precision=precision)
-    found = convert_from_onnx_model(
-        model, output_dir=str(folder), io_type="io_parallel", backend="Vivado", hls_config=config
+    return convert_from_onnx_model(
+        model, output_dir=str(folder / "hls"), io_type=io_type, backend="Vivado", hls_config=config
     )
-    return f"{len(list(found.get_layers()))} layers"
 
 
 class Slow(Exception):
@@ -77,7 +75,9 @@ def attempt(what: str, path: Path, folder: Path, seconds: int) -> str:
     signal.alarm(seconds)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return into_qonnx(path) if what == "qonnx" else into_hls4ml(path, folder)
+            if what == "qonnx":
+                return into_qonnx(path)
+            return f"{len(list(into_hls4ml(path, folder).get_layers()))} layers"
     except Slow:
         return f"no answer within {seconds} s"
     # Whatever another tool raises is its answer; the table shows it.

@@ -111,6 +111,20 @@ def check(
 
 
 @app.command()
+def convert(
+    model: Model,
+    target: Annotated[Path, typer.Argument(help="ONNX model to write.", metavar="OUT.onnx")],
+    as_json: Json = False,
+) -> None:
+    """Write a model as hls4ml's ONNX front end reads it: channels last, the same numbers."""
+    with reporting_errors(as_json):
+        from hwgen.commands.convert import convert_model, show_conversion
+
+        summary = convert_model(model, target)
+        emit(as_json, summary, lambda: print(show_conversion(summary)))
+
+
+@app.command()
 def build(
     model: Model,
     board: BoardOption,

@@ -56,8 +56,13 @@ def pad(site: Site, network: Network) -> Flow:
 
 
 def pads_channels_last(site: Site) -> bool:
-    """Whether a Pad takes axes 1 and 2 of an image for rows and columns, as TensorFlow does."""
+    """Whether a Pad takes axes 1 and 2 of an image for rows and columns, as TensorFlow does.
+
+    Or axis 1 of a sequence for its columns.
+    """
     ends = _ends(site)
+    if len(site.shape) == 3:
+        return any(ends[1]) and not any(ends[2])
     return len(site.shape) == 4 and any(ends[1]) and any(ends[2]) and not any(ends[3])
 
 
@@ -78,11 +83,11 @@ def _ends(site: Site) -> list[tuple[int, int]]:
 def _padding(site: Site, last: bool) -> tuple[int, int, int, int]:
     """Return the padding around an image, whose channels are on the last axis or on axis 1."""
     ends = _ends(site)
-    outside = [ends[0], ends[3 if last else 1]]
+    outside = [ends[0], ends[-1 if last else 1]]
     if any(any(end) for end in outside):
         raise FrontendError(f"expected padding of rows and columns only, got {ends} of each axis")
     rows = ends[1 if last else 2] if len(ends) == 4 else (0, 0)
-    columns = ends[2 if last else -1]
+    columns = ends[-2 if last else -1]
     return rows[0], columns[0], rows[1], columns[1]
 
 

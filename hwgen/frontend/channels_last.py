@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
 DOMAIN = "qonnx.custom_op.channels_last"
-WRAPPED = frozenset({"BatchNormalization", "Conv", "MaxPool"})
+WRAPPED = frozenset({"AveragePool", "BatchNormalization", "Conv", "MaxPool"})
 
 
 def without_channels_last(model: ModelProto) -> ModelProto:

@@ -47,6 +47,24 @@ def execute_tensors(
     return _run(checked, where, frames, names)
 
 
+def execute_once(checked: ModelProto, frame: npt.ArrayLike) -> dict[str, npt.NDArray]:
+    """Return every tensor of a checked model for one frame, constants included.
+
+    Raises
+    ------
+    FrontendError : when the model has not one input, or its nodes cannot be run
+    """
+    source = _only_input(checked, "model")
+    try:
+        evaluator = ReferenceEvaluator(expanded(checked), new_ops=list(OPERATORS))
+        with np.errstate(all="ignore"):
+            fed = {source.name: _as_input(source, frame)}
+            values = evaluator.run(None, fed, intermediate=True)
+    except _EVALUATOR_ERRORS as error:
+        raise FrontendError(f"model: cannot be executed: {error}") from error
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
+
+
 def _checked(model: str | Path | ModelProto) -> tuple[ModelProto, str]:
     if isinstance(model, ModelProto):
         return check(model, "model"), "model"

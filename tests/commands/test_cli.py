@@ -175,6 +175,8 @@ def model_of(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
         ),
         (["build", "M", "--board", "ultra96", "--out", "."], 1, "is not an hwgen build"),
         (["build", "M"], 2, "--board"),
+        (["convert", "text.onnx", "o.onnx"], 1, "not an ONNX model"),
+        (["convert", "M"], 2, "OUT.onnx"),
         (["verify", "."], 1, "not a build directory"),
         (["report", "."], 1, "not a build directory"),
         (["run", "B", "text.onnx", "o.npy"], 1, "not a .npy array"),
@@ -199,6 +201,15 @@ def test_mistakes(
     assert result.exit_code == code
     assert text in " ".join(said(result).split())
     assert {path.name for path in tmp_path.iterdir()} == {"text.onnx", "bad.json"}
+
+
+def test_convert_says_how_frames_lie(tmp_path: Path) -> None:
+    model, target = MODELS / "digits_conv.onnx", tmp_path / "converted.onnx"
+    assert "frames (N, 8, 8, 1) in, (N, 10) out" in said(hwgen("convert", model, target))
+    result = json.loads(hwgen("convert", model, target, "--json").stdout)
+    assert result == {"model": str(target), "input": [8, 8, 1], "output": [10]}
+    frame = np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8) % 17
+    assert np.array_equal(execute(model, frame), execute(target, np.moveaxis(frame, 1, -1)))
 
 
 def test_errors_as_json(tmp_path: Path) -> None:
