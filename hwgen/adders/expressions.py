@@ -42,6 +42,7 @@ class Expressions(NamedTuple):
     level, lo, hi : of each node; depth in adders and exact interval
     form : [nodes, columns], each node as an integer combination of the columns of the matrix
     low, high : interval of each column; the inputs are the columns, or sums of them in a part
+    bits : of the adders of each expression, as `build_sums` has found last
     """
 
     size: Array
@@ -56,6 +57,7 @@ class Expressions(NamedTuple):
     form: Array
     low: Array
     high: Array
+    bits: Array
 
 
 def allocate(columns: int, outputs: int, nodes: int, terms: int, operands: int = 2) -> Expressions:
@@ -69,7 +71,9 @@ def allocate(columns: int, outputs: int, nodes: int, terms: int, operands: int =
     per_term = (room(terms), room(terms), room(terms))
     per_node = (room(nodes), room(nodes), room(nodes))
     ends = (room(columns), room(columns))
-    return Expressions(size, room(nodes), room(nodes), *per_term, *per_node, form, *ends)
+    return Expressions(
+        size, room(nodes), room(nodes), *per_term, *per_node, form, *ends, room(nodes)
+    )
 
 
 @compiled
@@ -77,16 +81,19 @@ def interval_width(lo: int, hi: int) -> int:
     """Bits of the interval lo..hi; 0 for the interval 0..0."""
     magnitude = max(hi, -lo - 1)
     bits = 0
-    while magnitude > 0:
-        magnitude >>= 1
-        bits += 1
+    # By halves: the search spends most of its time here.
+    for half in (32, 16, 8, 4, 2, 1):
+        if magnitude >> half:
+            magnitude >>= half
+            bits += half
+    bits += magnitude
     return bits + 1 if lo < 0 else bits
 
 
 @compiled
 def _reaches(lo: int, hi: int, place: int) -> bool:
     """Whether an operand has a bit at `place` or above; below its own place none counts."""
-    return lo < 0 or interval_width(lo, hi) > max(place, 0)
+    return lo < 0 or hi >> max(place, 0) > 0
 
 
 @compiled

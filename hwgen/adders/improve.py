@@ -72,10 +72,18 @@ def _bits(pool: Expressions, shop: Workshop) -> int:
 
 
 @compiled
+def _bits_before(pool: Expressions, part: Part) -> int:
+    bits = 0
+    for m in range(part.counts[0]):
+        bits += pool.bits[part.members[m]]
+    return bits
+
+
+@compiled
 def _solve_anew(shop: Workshop, weights: Array, state: int) -> int:
     """Write another solution of `before` into `after`; return the work, 0 where room lacks."""
     state = next_random(state)
-    per_256 = 32 << ((state >> 16) % 4)
+    per_256 = 64 << ((state >> 16) % 3)
     count = shop.before.size[EXPRESSIONS]
     inline = np.zeros(count, dtype=np.int64)
     for e in range(count):
@@ -113,6 +121,7 @@ def improve(
 
     Parameters
     ----------
+    pool : with the `bits` of its expressions filled
     max_depth : of the outputs
     shop : with room for parts of a few times `terms` terms
     weights : [ways, 64], what an adder of so many bits may count for
@@ -121,10 +130,10 @@ def improve(
     users = users_of(pool)
     for _ in range(steps):
         state = next_random(state)
-        size = terms >> ((state >> 16) % 4)
+        size = terms >> ((state >> 16) & 3) // 2
         state = grow(pool, users, shop.part, size, state)
         if cut_out(pool, users, shop.part, max_depth, shop.before):
-            old = _bits(shop.before, shop)
+            old = _bits_before(pool, shop.part)
             effort = _solve_anew(shop, weights, state)
             work += effort + (24 + pool.form.shape[1]) * shop.before.size[TERMS]
             state = next_random(state)

@@ -252,6 +252,7 @@ def put_back(solved: Expressions, part: Part, pool: Expressions, users: Users) -
         e = part.members[m] if m < outputs else first + m
         _copy_node(solved, sources + m, pool, inputs + e)
         pool.start[e], pool.length[e] = at, solved.length[m]
+        pool.bits[e] = solved.bits[m]
         for k in range(solved.start[m], solved.start[m] + solved.length[m]):
             node = solved.node[k]
             if node < sources:

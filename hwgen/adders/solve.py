@@ -37,12 +37,12 @@ from hwgen.errors import AdderGraphError
 from hwgen.numeric import CodeType
 
 # Looks at terms a second of effort stands for: what one core of 2020 does, compiled.
-WORK_PER_SECOND = 18_000_000
+WORK_PER_SECOND = 28_000_000
 _WIDEST = 55
-_PART_TERMS = 400
+_PART_TERMS = 300
 _STEPS = 32  # between two looks at the whole
 # The search ends where this much work, and this share of all, brought no bit.
-_PATIENCE = WORK_PER_SECOND
+_PATIENCE = 4 * WORK_PER_SECOND
 _PATIENCE_SHARE = 0.25
 
 
@@ -182,6 +182,7 @@ class _Search:
         current, tidy = self.trial, self.spare
         if not restructure(self.best, nothing, current):
             return
+        self.scratch.build(current, self.depth)  # `improve` asks for the bits of each sum
         whole = 8 * int(self.best.size[TERMS]) + int(self.best.form.size) // 4
         state = int(np.random.Generator(np.random.PCG64(self.seed)).integers(1 << 30))
         last_gain = self.work

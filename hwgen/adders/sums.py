@@ -26,6 +26,7 @@ from hwgen.adders.expressions import (
     interval_width,
     topological_order,
 )
+from hwgen.adders.sorted_terms import TERM_COLUMNS, TOP, insert_sorted, replace_by_sum
 
 # Columns of the adder list: t = +-a +- b * 2**shift_b +- c * 2**shift_c, c is -1 where there is
 # none. Behind them, the bits of t, and how many more it takes to make -t of the same operands.
@@ -160,26 +161,6 @@ def _choose(
 
 
 @compiled
-def _top(terms: Array, k: int, lo: Array, hi: Array) -> int:
-    width: int = interval_width(lo[terms[k, 0]], hi[terms[k, 0]])
-    return width + int(terms[k, 1])
-
-
-@compiled
-def _insert_sorted(terms: Array, count: int, lo: Array, hi: Array) -> None:
-    """Move the last of `count` terms to its place by top bit."""
-    node, shift, negative = (terms[count - 1, 0], terms[count - 1, 1], terms[count - 1, 2])
-    top = _top(terms, count - 1, lo, hi)
-    k = count - 1
-    while k > 0 and _top(terms, k - 1, lo, hi) > top:
-        terms[k, 0], terms[k, 1], terms[k, 2] = (
-            terms[k - 1, 0], terms[k - 1, 1], terms[k - 1, 2],
-        )  # fmt: skip
-        k -= 1
-    terms[k, 0], terms[k, 1], terms[k, 2] = node, shift, negative
-
-
-@compiled
 def _add(
     pool: Expressions, terms: Array, k: int, j: int, i: int, node: int, adders: Array,
     form: Array, lo: Array, hi: Array, level: Array,
@@ -272,9 +253,9 @@ def _gather(pool: Expressions, e: int, refs: Array, terms: Array, lo: Array, hi:
             if ref[0] < 0:
                 continue
             node, shift, negative = ref[0], shift + ref[1], negative ^ ref[2]
-        terms[count, 0], terms[count, 1], terms[count, 2] = node, shift, negative
+        top = interval_width(lo[node], hi[node]) + shift
+        insert_sorted(terms, count, node, shift, negative, top)
         count += 1
-        _insert_sorted(terms, count, lo, hi)
     return count
 
 
@@ -283,7 +264,7 @@ def _sum_up(
     pool: Expressions, terms: Array, count: int, limit: int, window: int, node: int,
     adders: Array, form: Array, lo: Array, hi: Array, level: Array,
 ) -> tuple[int, int]:  # fmt: skip
-    """Add `terms` up, from adder `node` on, until the first is their sum.
+    """Add `terms` up, from adder `node` on; the last of them becomes their sum.
 
     Returns the bits and the node behind the last adder.
     """
@@ -298,20 +279,43 @@ def _sum_up(
             terms, count, lo, hi, level, room, window, operands, shares
         )  # fmt: skip
         bits += _add(pool, terms, first, second, third, node, adders, form, lo, hi, level)
+        room += shares[level[terms[first, 0]]] + shares[level[terms[second, 0]]]
         room -= shares[level[node]]
-        sum_shift, sum_negative = terms[first, 1], terms[first, 2]
-        at = 0
-        for k in range(count):
-            if k in (first, second, third):
-                room += shares[level[terms[k, 0]]]
-                continue
-            terms[at, 0], terms[at, 1], terms[at, 2] = (terms[k, 0], terms[k, 1], terms[k, 2])
-            at += 1
-        terms[at, 0], terms[at, 1], terms[at, 2] = node, sum_shift, sum_negative
-        count = at + 1
+        if third >= 0:
+            room += shares[level[terms[third, 0]]]
+        shift, negative = terms[first, 1], terms[first, 2]
+        top = interval_width(lo[node], hi[node]) + shift
+        gone = replace_by_sum(terms, count, first, second, third, node, shift, negative, top)
+        terms = terms[gone:]
+        count -= gone
         node += 1
-        _insert_sorted(terms, count, lo, hi)
     return bits, node
+
+
+@compiled
+def _sum_up_best(
+    pool: Expressions, terms: Array, count: int, limit: int, is_result: bool, begin: int,
+    adders: Array, form: Array, lo: Array, hi: Array, level: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Add `terms` up with the window that takes fewest bits; return these and the next node."""
+    best, best_bits, last, node = 0, _NEVER, 0, begin
+    given = terms[:count].copy()
+    for window in _WINDOWS:
+        if min(last, count) == min(window, count):
+            break  # no other choices than before
+        last = window
+        terms[:count] = given
+        bits, node = _sum_up(
+            pool, terms, count, limit, window, begin, adders, form, lo, hi, level
+        )  # fmt: skip
+        if is_result and terms[count - 1, 2] and node > begin:
+            bits += _bits_to_turn(begin, node, adders, lo, hi)
+        if bits < best_bits:
+            best, best_bits = window, bits
+    if best != last:
+        terms[:count] = given
+        _, node = _sum_up(pool, terms, count, limit, best, begin, adders, form, lo, hi, level)
+    return best_bits, node
 
 
 @compiled
@@ -323,7 +327,7 @@ def build_sums(
 
     Parameters
     ----------
-    pool : what to build
+    pool : what to build; its `bits` are filled
     bounds : depth of each output
     adders : [nodes, COLUMNS], filled from the number of inputs on; row 0 holds the node count
     refs : [expressions, 3] node, shift and sign of each expression; node -1 for zero
@@ -336,35 +340,26 @@ def build_sums(
         lo[i], hi[i], level[i] = pool.lo[i], pool.hi[i], pool.level[i]
     node = inputs
     bits = 0
-    terms = np.empty((pool.size[TERMS] + 1, 3), dtype=np.int64)
+    terms = np.empty((pool.size[TERMS] + 1, TERM_COLUMNS), dtype=np.int64)
     for e in topological_order(pool):
         count = _gather(pool, e, refs, terms, lo, hi)
+        pool.bits[e] = 0
         if count == 0:
             refs[e, 0], refs[e, 1], refs[e, 2] = -1, 0, 0
             continue
-        best, best_bits = 0, 1 << 40
         begin = node
-        given = terms[:count].copy()
-        for window in _WINDOWS:
-            if window > count + 1:
-                continue  # no other choices than before
-            terms[:count] = given
-            cost, end = _sum_up(
-                pool, terms, count, limits[e], window, begin, adders, form, lo, hi, level
-            )
-            if e < pool.size[RESULTS] and terms[0, 2] and end > begin:
-                cost += _bits_to_turn(begin, end, adders, lo, hi)
-            if cost < best_bits:
-                best, best_bits = window, cost
-        terms[:count] = given
-        _, node = _sum_up(pool, terms, count, limits[e], best, begin, adders, form, lo, hi, level)
-        bits += best_bits
-        refs[e] = terms[0]
-        if e < pool.size[RESULTS] and terms[0, 2]:
+        more, node = _sum_up_best(
+            pool, terms, count, limits[e], e < pool.size[RESULTS], begin,
+            adders, form, lo, hi, level,
+        )  # fmt: skip
+        pool.bits[e] = more
+        refs[e] = terms[count - 1, :TOP]
+        if e < pool.size[RESULTS] and refs[e, 2]:
             if node == begin:
-                bits += interval_width(lo[terms[0, 0]], hi[terms[0, 0]])
+                pool.bits[e] += interval_width(lo[refs[e, 0]], hi[refs[e, 0]])
             else:
                 _bits_to_turn(begin, node, adders, lo, hi)
                 refs[e, 2] ^= _turn(begin, node, adders, form, lo, hi)
+        bits += pool.bits[e]
     adders[0, 0] = node
     return bits

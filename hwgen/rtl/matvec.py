@@ -20,7 +20,7 @@ from hwgen.rtl.adder_tree import Term, scaled, widen
 from hwgen.rtl.counting import following
 from hwgen.rtl.dot.kernel import DotKernel, FoldedUnit
 from hwgen.rtl.dot.operand import from_lowest
-from hwgen.rtl.memory import lookup, lut_memory_resources
+from hwgen.rtl.memory import lookup, lut_ram_luts
 from hwgen.rtl.rom import constant_memory, rom_resources
 from hwgen.rtl.stream.component import StreamComponent
 from hwgen.rtl.table_comparison import reaches, table_comparison_luts
@@ -119,13 +119,19 @@ class FoldedMatVec(StreamComponent):
             compared = comparison_luts(weights.shape, pe, simd, sums.codes)
             if compared is not None:
                 accumulators = Resources(lut=compared * pe, ff=pe)
-        total = unit.resources(pe) + accumulators + Resources(lut=24, ff=20 + beat)
+        total = unit.resources(pe) + accumulators + Resources(lut=24, ff=20)
         if row_folds == 1:
-            return total
+            return total + Resources(ff=beat)
+        # The kept vector: a register and a multiplexer, or LUT RAM in place of the beat's register.
+        if column_folds == 1:
+            total += Resources(lut=beat, ff=2 * beat)
+        else:
+            total += Resources(lut=lut_ram_luts(column_folds, beat))
+            total += Resources() if kernel.planes == 1 else Resources(lut=beat, ff=beat)
         starts = unit.offsets_differ or thresholds is not None
         if starts and compared is None and row_folds > TABLE_PASSES:
             total += rom_resources(row_folds, width * pe)
-        return total + lut_memory_resources(column_folds, beat)
+        return total
 
     def weight_steps(self) -> Codes:
         """Return the weights of each step, [steps, pe, simd]."""
@@ -197,8 +203,15 @@ class FoldedMatVec(StreamComponent):
                 write.addr.eq(column),
                 write.data.eq(incoming),
                 write.en.eq(step & first_pass),
-                read.addr.eq(column),
             ]
+            if self.planes == 1:
+                # Read in the next cycle, the first pass is in the memory too: no multiplexer.
+                held = Signal.like(column, name="column_of_beat")
+                with m.If(advance):
+                    m.d.sync += held.eq(column)
+                m.d.comb += [read.addr.eq(held), beat.eq(read.data)]
+                return beat
+            m.d.comb += read.addr.eq(column)
             source = Mux(first_pass, incoming, read.data)
         if self.planes > 1:
             m.d.comb += beat.eq(source)
