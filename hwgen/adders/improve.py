@@ -130,7 +130,7 @@ def improve(
     users = users_of(pool)
     for _ in range(steps):
         state = next_random(state)
-        size = terms >> ((state >> 16) & 3) // 2
+        size = terms >> max(((state >> 16) & 3) - 1, 0)
         state = grow(pool, users, shop.part, size, state)
         if cut_out(pool, users, shop.part, max_depth, shop.before):
             old = _bits_before(pool, shop.part)
@@ -142,5 +142,5 @@ def improve(
                 if new <= old:
                     put_back(shop.after, shop.part, pool, users)
         release(shop.part)
-        work += 400
+        work += 1000
     return work, state

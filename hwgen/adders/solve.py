@@ -183,7 +183,7 @@ class _Search:
         if not restructure(self.best, nothing, current):
             return
         self.scratch.build(current, self.depth)  # `improve` asks for the bits of each sum
-        whole = 8 * int(self.best.size[TERMS]) + int(self.best.form.size) // 4
+        whole = 4000 + 8 * int(self.best.size[TERMS]) + int(self.best.form.size) // 4
         state = int(np.random.Generator(np.random.PCG64(self.seed)).integers(1 << 30))
         last_gain = self.work
         while self.work < min(

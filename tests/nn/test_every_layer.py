@@ -188,11 +188,15 @@ def images(draw):
         "global": lambda: [hnn.AdaptiveAvgPool2d(1, output=draw(activations(signed=True)))],
         "upsample": lambda: [hnn.Upsample(scale_factor=2)],
     }
+    x = torch.randn(4, channels, size, size) * 2
+    with torch.no_grad():
+        side = min(nn.Sequential(*layers)(x).shape[-2:])
+    if side < 2:  # a stride has left a single pixel
+        del pools["max"], pools["average"]
     layers += pools[draw(st.sampled_from(sorted(pools)))]()
     if draw(st.booleans()):
         layers.append(hnn.Conv2d(outputs, outputs, 1, groups=outputs, weight=draw(weights)))
         layers.append(draw(activated(outputs)))
-    x = torch.randn(4, channels, size, size) * 2
     if draw(st.booleans()):
         layers.append(nn.Flatten())
         with torch.no_grad():
