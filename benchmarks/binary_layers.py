@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import tempfile
 import time
@@ -212,7 +213,9 @@ def peer(tool: str) -> Callable[[Codes, Codes | None, Path], Design]:
         ones = weights.sum(axis=1)
         # Of bits 0 and 1 the sum is half of that of -1 and +1 and of all the weights.
         needed = None if thresholds is None else (thresholds + ones + 1) >> 1
-        sources = sorted((Path(verilog.__file__).parent / "source").glob("*.v"))
+        # Only those in use: one that is not names a memory file that is not there.
+        all_sources = sorted((Path(verilog.__file__).parent / "source").glob("*.v"))
+        sources = [source for source in all_sources if re.search(rf"\b{source.stem}\b", text)]
         return written(
             tool,
             lines,
