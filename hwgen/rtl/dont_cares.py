@@ -17,8 +17,8 @@ from amaranth import Cat, Const, Module, Value
 
 from hwgen.cost import Resources
 from hwgen.ir import Codes
-from hwgen.rtl.block_ram import LUTS_OF_HALF_BRAM
-from hwgen.rtl.rom import constant_memory, rom_luts, rom_resources
+from hwgen.rtl.block_ram import price_in_luts
+from hwgen.rtl.rom import constant_memory, rom_resources
 
 Mask = npt.NDArray[np.bool_]
 
@@ -98,22 +98,23 @@ def _without(values: Codes, known: Mask, order: Iterable[int]) -> tuple[tuple[in
 
 def sparse_resources(words: Codes, known: Mask, width: int) -> Resources:
     """Predict a sparse memory."""
-    plain = rom_resources(len(words), width)
-    luts = _luts(words, known, width)
-    return plain if luts is None else Resources(lut=luts, ff=width)
+    parts = _cheaper_parts(words, known, width)
+    return rom_resources(len(words), width) if parts is None else _resources(parts)
 
 
-def _luts(words: Codes, known: Mask, width: int) -> int | None:
-    """Return the LUTs of the parts, None where the memory is better left whole."""
+def _resources(parts: Sequence[Part]) -> Resources:
+    """Return those of all parts; one without inputs is a constant."""
+    memories = (rom_resources(len(part.words), len(part.bits)) for part in parts if part.inputs)
+    return sum(memories, Resources())
+
+
+def _cheaper_parts(words: Codes, known: Mask, width: int) -> tuple[Part, ...] | None:
+    """Return the parts, None where the memory is better left whole."""
     if len(words) > MOST_WORDS:
         return None
-    luts = sum(
-        rom_luts(len(part.words), len(part.bits))
-        for part in parts_of(words, known, width)
-        if part.inputs
-    )
-    plain = rom_resources(len(words), width)
-    return luts if luts < plain.lut + 2 * LUTS_OF_HALF_BRAM * plain.bram36 else None
+    parts = parts_of(words, known, width)
+    whole = rom_resources(len(words), width)
+    return parts if price_in_luts(_resources(parts)) < price_in_luts(whole) else None
 
 
 def sparse_memory(
@@ -127,10 +128,10 @@ def sparse_memory(
     known : of each address, whether it comes
     advance : the output register loads while this is high
     """
-    if _luts(words, known, width) is None:
+    parts = _cheaper_parts(words, known, width)
+    if parts is None:
         return constant_memory(m, words.tolist(), width, address, advance, name)
     columns: dict[int, Value] = {}
-    parts = parts_of(words, known, width)
     for part in parts:
         own = f"{name}_bits{part.bits[0]}" if len(parts) > 1 else name
         index = Cat(*(address[place] for place in part.inputs)) if part.inputs else Const(0, 1)

@@ -17,7 +17,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from hwgen.cost import Resources
-from hwgen.rtl.block_ram import HALF_BRAM_SHAPES, LUTS_OF_HALF_BRAM
+from hwgen.rtl.block_ram import HALF_BRAM_SHAPES, LUTS_OF_HALF_BRAM, price_in_luts
 
 LUT_WORDS = 64
 # Words of four LUTs of a slice, which its own multiplexers join.
@@ -73,7 +73,7 @@ class RomLayout:
     @property
     def price(self) -> float:
         """In LUTs."""
-        return self.resources.lut + 2 * LUTS_OF_HALF_BRAM * self.resources.bram36
+        return price_in_luts(self.resources)
 
 
 def rom_luts(depth: int, width: int) -> int:
