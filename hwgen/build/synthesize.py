@@ -31,11 +31,12 @@ from hwgen.errors import ToolError
 from hwgen.resources import cache_folder, data_folder
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 9
+_FLOW_REVISION = 10
 _LUT_RAMS = "lutrams_xcu.txt"
 _WRONG, _RIGHT = (f'option "ABITS" {bits} {{\n\t\tabits {bits};' for bits in (16, 9))
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
-_DEEP_ROM_LUTS = Path(__file__).with_name("deep_rom_luts.v")
+# ROMs of at most 64 words, those told to stay in LUTs, and constants that are indexed.
+_IN_LUTS = "t:$mem_v2 r:ABITS<=6 %i t:$mem_v2 a:rom_style=distributed %i t:$shr"
 _THREE_OPERAND_SUMS = Path(__file__).with_name("three_operand_sums.v")
 _OUTPUTS = ("netlist.v", "stat.json", "yosys.log")
 
@@ -119,8 +120,7 @@ def _commands(
         # own DSP step leaves alone and turns back.
         "chtype -set $__soft_mul t:$mul A:use_dsp=no %i",
         f"{synth} -run map_dsp:map_memory",
-        f"techmap -autoproc -map {quote_path(_ROM_LUTS)}",
-        f"techmap -autoproc -map {quote_path(_DEEP_ROM_LUTS)} t:$mem_v2 a:rom_style=distributed %i",
+        f"techmap -autoproc -map {quote_path(_ROM_LUTS)} {_IN_LUTS}",
         f"techmap -autoproc {' '.join(f'-map {quote_path(file)}' for file in ternary_maps())}",
         "flatten -noscopeinfo",
         "opt_clean",

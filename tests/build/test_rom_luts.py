@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwgen.build.synthesize import _DEEP_ROM_LUTS, _ROM_LUTS
+from hwgen.build.synthesize import _ROM_LUTS
 from hwgen.build.yosys import quote_path, run_yosys
 from hwgen.errors import ToolError
 
@@ -28,14 +28,14 @@ endmodule
 """
 
 
-def prove(gold: str, gate: str, folder: Path, techmap: Path = _ROM_LUTS) -> str:
+def prove(gold: str, gate: str, folder: Path) -> str:
     (folder / "both.v").write_text(gold + gate)
     return run_yosys(
         [
             "read_verilog both.v",
             "proc",
             "memory -nomap",
-            f"techmap -autoproc -map {quote_path(techmap)} gate",
+            f"techmap -autoproc -map {quote_path(_ROM_LUTS)} gate",
             "read_verilog +/xilinx/cells_sim.v",
             "hierarchy -check",
             "select -assert-none gate/t:$mem_v2",
@@ -67,7 +67,7 @@ def test_equal_to_the_memory(depth: int, width: int, tmp_path: Path) -> None:
 def test_deep_ones_are_equal_to_the_memory(depth: int, width: int, tmp_path: Path) -> None:
     words = np.random.default_rng(depth).integers(0, 2**width, depth).tolist()
     gold = [*words, *[0] * ((1 << (depth - 1).bit_length()) - depth)]
-    made = prove(rom(gold, width, "gold"), rom(gold, width, "gate"), tmp_path, _DEEP_ROM_LUTS)
+    made = prove(rom(gold, width, "gold"), rom(gold, width, "gate"), tmp_path)
     assert "SUCCESS" in made
 
 
@@ -75,7 +75,7 @@ def test_one_wrong_bit_of_a_deep_one_is_found(tmp_path: Path) -> None:
     words = np.random.default_rng(0).integers(0, 4, 512).tolist()
     wrong = [*words[:300], words[300] ^ 1, *words[301:]]
     with pytest.raises(ToolError):
-        prove(rom(words, 2, "gold"), rom(wrong, 2, "gate"), tmp_path, _DEEP_ROM_LUTS)
+        prove(rom(words, 2, "gold"), rom(wrong, 2, "gate"), tmp_path)
 
 
 def test_one_wrong_bit_is_found(tmp_path: Path) -> None:
