@@ -34,7 +34,7 @@ from adder_matrices import matrices, random_matrix
 from adder_peers import BYTE, SCORES, alkaid, da4ml
 from amaranth.back import rtlil
 from amaranth.sim import Simulator
-from place_and_route import ecp5_cells
+from lattice import cells, logic_cells, registers
 
 from hwgen.adders import (
     AdderGraph,
@@ -181,8 +181,8 @@ def add_synthesis(row: Row, graph: AdderGraph, matrix: np.ndarray) -> None:
         report = synthesize(files, "unit", load_board("ultra96"), Path(folder) / "work")
     row.lut, row.ff = report.resources.lut, report.resources.ff
     if row.operands == 2:
-        lut, carry, row.ecp5_ff = ecp5_cells([verilog for _, verilog in modules], "unit")
-        row.ecp5_lut4 = lut + 2 * carry
+        counts = cells([verilog for _, verilog in modules], "unit", "ecp5")
+        row.ecp5_lut4, row.ecp5_ff = logic_cells(counts), registers(counts)
 
 
 def synthesize_best(found: Sequence[tuple[Row, AdderGraph]], matrix: np.ndarray) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from adder_graphs import BYTE, random_matrix
 from amaranth import Cat, Const, Elaboratable, Module, Signal
 from amaranth.back import rtlil
-from place_and_route import place_and_route
+from lattice import place
 
 from hwgen.adders import (
     FABRICS,
@@ -262,7 +262,7 @@ def compare(
             peers = [first, *(alkaid_design(matrix, first.stages, way) for way in ways)]
         for design in (*peers, *hwgen_designs(matrix, first.stages, effort)):
             check(design, matrix)
-            placed = place_and_route(design.verilog, design.top, seeds)
+            placed = place(design.verilog, design.top, seeds, "ecp5")
             clocks = (placed.median_mhz, min(placed.mhz), max(placed.mhz))
             cells = (placed.lut, placed.carry, placed.ff)
             rows.append(Row(name, design.tool, design.stages, *cells, *clocks))
