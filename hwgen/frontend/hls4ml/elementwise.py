@@ -15,8 +15,7 @@ import numpy as np
 
 from hwgen.errors import FrontendError
 from hwgen.frontend.hls4ml.numbers import Numbers, Quantizer, number
-from hwgen.frontend.hls4ml.place import Place, Tensor, kept_apart
-from hwgen.frontend.hls4ml.pools import activation_quantizer
+from hwgen.frontend.hls4ml.place import Place, Tensor, activation_quantizer, kept_apart
 
 ROUNDINGS = {"ROUND": "ROUND", "HALF_EVEN": "ROUND", "FLOOR": "FLOOR"}
 NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1}

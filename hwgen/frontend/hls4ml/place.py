@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx import NodeProto
 
 from hwgen.errors import FrontendError
-from hwgen.frontend.hls4ml.numbers import Numbers, numbers_of
+from hwgen.frontend.hls4ml.numbers import Numbers, Quantizer, numbers_of
 from hwgen.frontend.hls4ml.source import Shape, Source
 from hwgen.frontend.hls4ml.writer import Writer
 from hwgen.frontend.site import attributes
@@ -146,3 +146,19 @@ def reshaped(place: Place, what: str, given: Tensor, shape: Shape) -> Tensor:
 def kept_apart(place: Place, given: Tensor) -> Tensor:
     """Return the same numbers behind a node with which hls4ml merges no other."""
     return reshaped(place, "apart", given, given.shape)
+
+
+def activation_quantizer(place: Place) -> Quantizer | None:
+    """Return the quantizer of a Quant that has one scale and no zero point, None of another."""
+    scale, zero, width = (np.unique(place.numbers(index).values) for index in (1, 2, 3))
+    if len(scale) != 1 or len(width) != 1 or zero.any():
+        return None
+    said = place.attributes
+    mode = said.get("rounding_mode", b"ROUND")
+    return Quantizer(
+        float(scale[0]),
+        int(np.ceil(width[0])),
+        signed=bool(said.get("signed", 1)),
+        narrow=bool(said.get("narrow", 0)),
+        rounding_mode=mode.decode().upper() if isinstance(mode, bytes) else str(mode),
+    )

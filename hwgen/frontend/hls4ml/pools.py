@@ -12,13 +12,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from hwgen.errors import FrontendError
 from hwgen.frontend.channels_last import DOMAIN
 from hwgen.frontend.hls4ml.grid import EXACT_BITS, step_of
 from hwgen.frontend.hls4ml.numbers import Quantizer
-from hwgen.frontend.hls4ml.place import Place, Tensor, channels_last, kept_apart, reshaped
+from hwgen.frontend.hls4ml.place import (
+    Place,
+    Tensor,
+    activation_quantizer,
+    channels_last,
+    kept_apart,
+    reshaped,
+)
 
 
 def max_pool(place: Place) -> None:
@@ -52,22 +57,6 @@ def average_pool(place: Place) -> None:
     finer = Quantizer(step / count, width + bits, signed)
     name = place.writer.quantize(f"{place.name}_widen", given.name, given.shape, finer)
     _pool(place, "AveragePool", replace(given, name=name), kernel)
-
-
-def activation_quantizer(place: Place) -> Quantizer | None:
-    """Return the quantizer of a Quant that has one scale and no zero point, None of another."""
-    scale, zero, width = (np.unique(place.numbers(index).values) for index in (1, 2, 3))
-    if len(scale) != 1 or len(width) != 1 or zero.any():
-        return None
-    said = place.attributes
-    mode = said.get("rounding_mode", b"ROUND")
-    return Quantizer(
-        float(scale[0]),
-        int(np.ceil(width[0])),
-        signed=bool(said.get("signed", 1)),
-        narrow=bool(said.get("narrow", 0)),
-        rounding_mode=mode.decode().upper() if isinstance(mode, bytes) else str(mode),
-    )
 
 
 def _pool(place: Place, op_type: str, given: Tensor, kernel: list[int]) -> None:

@@ -1,7 +1,7 @@
 """`Source`: the model that is converted, with the shape of every tensor and all constants.
 
 Both come from running the model once on a frame of zeros, so nothing is inferred. Next in the
-flow: `site.py`, which shows a node of it to its conversion.
+flow: `place.py`, which shows a node of it to its conversion.
 """
 
 from __future__ import annotations

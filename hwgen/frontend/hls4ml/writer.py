@@ -1,7 +1,7 @@
 """`Writer`: collects the nodes of the converted model, and the shapes that hls4ml reads.
 
 hls4ml wants a shape for every tensor, constants included, a constant for each reader, and names
-that C++ takes. Used by `site.py`.
+that C++ takes. Used through `place.py`.
 
 Source: hls4ml 1.3, converters/onnx_to_hls.py.
 """
