@@ -43,52 +43,48 @@ module _hwgen_rom (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CLK, WR
   wire _TECHMAP_FAIL_ = WR_PORTS != 0 || RD_PORTS != 1 || ABITS > 16 || OFFSET != 0
     || RD_WIDE_CONTINUATION != 0 || (RD_CLK_ENABLE && !RD_CLK_POLARITY);
 
-  // Blocks of 256 words; what is asked for beyond the last word is never read.
-  localparam BLOCKS = (SIZE + 255) / 256;
+  // Slices of 256 words; what is asked for beyond the last word is never read.
+  localparam SLICES = (SIZE + 255) / 256;
   localparam HIGH = ABITS > 8 ? ABITS - 8 : 1;
 
   wire [7:0] address = RD_ADDR;
-  wire [HIGH-1:0] block = RD_ADDR >> 8;
+  wire [HIGH-1:0] slice = RD_ADDR >> 8;
+  wire [SLICES*WIDTH-1:0] found;
   wire [WIDTH-1:0] word;
-
-  // Bit `index` of 64 words, as the truth table of a LUT.
-  function [63:0] column(input integer index, input integer first);
-    integer entry;
-    begin
-      column = 64'h0;
-      for (entry = 0; entry < 64; entry = entry + 1)
-        if (first + entry < SIZE) column[entry] = INIT[(first + entry) * WIDTH + index];
-    end
-  endfunction
 
   genvar index, k, quarter;
   generate
-    for (index = 0; index < WIDTH; index = index + 1) begin : columns
-      wire [BLOCKS-1:0] found;
-      for (k = 0; k < BLOCKS; k = k + 1) begin : blocks
-        wire [3:0] part;
+    for (k = 0; k < SLICES; k = k + 1) begin : slices
+      wire [4*WIDTH-1:0] parts;
+      for (quarter = 0; quarter < 4; quarter = quarter + 1) begin : quarters
+        if (256 * k + 64 * quarter < SIZE)
+          _hwgen_rom_block #(
+            .WIDTH(WIDTH), .WORDS(INIT >> (64 * WIDTH * (4 * k + quarter)))
+          ) block (.address(address[5:0]), .word(parts[quarter*WIDTH+:WIDTH]));
+        else assign parts[quarter*WIDTH+:WIDTH] = {WIDTH{1'b0}};
+      end
+      for (index = 0; index < WIDTH; index = index + 1) begin : columns
         wire low, high;
-        for (quarter = 0; quarter < 4; quarter = quarter + 1) begin : quarters
-          if (256 * k + 64 * quarter < SIZE)
-            LUT6 #(.INIT(column(index, 256 * k + 64 * quarter))) lut (
-              .I0(address[0]), .I1(address[1]), .I2(address[2]),
-              .I3(address[3]), .I4(address[4]), .I5(address[5]),
-              .O(part[quarter])
-            );
-          else assign part[quarter] = 1'b0;
-        end
         // A multiplexer with one input would be a waste.
         if (SIZE - 256 * k > 64)
-          MUXF7 mux_low (.I0(part[0]), .I1(part[1]), .S(address[6]), .O(low));
-        else assign low = part[0];
+          MUXF7 mux_low (
+            .I0(parts[index]), .I1(parts[WIDTH+index]), .S(address[6]), .O(low)
+          );
+        else assign low = parts[index];
         if (SIZE - 256 * k > 192)
-          MUXF7 mux_high (.I0(part[2]), .I1(part[3]), .S(address[6]), .O(high));
-        else assign high = part[2];
+          MUXF7 mux_high (
+            .I0(parts[2*WIDTH+index]), .I1(parts[3*WIDTH+index]), .S(address[6]), .O(high)
+          );
+        else assign high = parts[2*WIDTH+index];
         if (SIZE - 256 * k > 128)
-          MUXF8 mux (.I0(low), .I1(high), .S(address[7]), .O(found[k]));
-        else assign found[k] = low;
+          MUXF8 mux (.I0(low), .I1(high), .S(address[7]), .O(found[index*SLICES+k]));
+        else assign found[index*SLICES+k] = low;
       end
-      assign word[index] = BLOCKS == 1 ? found[0] : found >> block;
+    end
+    for (index = 0; index < WIDTH; index = index + 1) begin : words
+      wire [SLICES-1:0] own = found[index*SLICES+:SLICES];
+      if (SLICES == 1) assign word[index] = own[0];
+      else assign word[index] = own >> slice;
     end
     if (RD_CLK_ENABLE) begin
       reg [WIDTH-1:0] held;
@@ -96,6 +92,63 @@ module _hwgen_rom (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CLK, WR
       assign RD_DATA = held;
     end else
       assign RD_DATA = word;
+  endgenerate
+endmodule
+
+// 64 words, divided into groups of columns: yosys copies all the words for each bit that it reads.
+module _hwgen_rom_block (address, word);
+  parameter WIDTH = 1;
+  parameter WORDS = 64'h0;
+  localparam GROUP = 16;
+  input [5:0] address;
+  output [WIDTH-1:0] word;
+
+  localparam [64*WIDTH-1:0] ALL = WORDS;
+
+  function [64*GROUP-1:0] group_of(input integer first);
+    integer entry;
+    begin
+      for (entry = 0; entry < 64; entry = entry + 1)
+        group_of[GROUP*entry+:GROUP] = ALL >> (entry * WIDTH + first);
+    end
+  endfunction
+
+  genvar first;
+  generate
+    for (first = 0; first < WIDTH; first = first + GROUP) begin : groups
+      localparam COLUMNS = WIDTH - first < GROUP ? WIDTH - first : GROUP;
+      _hwgen_rom_columns #(.WIDTH(COLUMNS), .WORDS(group_of(first))) columns (
+        .address(address), .word(word[first+:COLUMNS])
+      );
+    end
+  endgenerate
+endmodule
+
+// Up to 16 columns of 64 words: a LUT each.
+module _hwgen_rom_columns (address, word);
+  parameter WIDTH = 1;
+  parameter WORDS = 1024'h0;
+  input [5:0] address;
+  output [WIDTH-1:0] word;
+  localparam [1023:0] ALL = WORDS;
+
+  // Bit `index` of each word, as the truth table of a LUT.
+  function [63:0] column(input integer index);
+    integer entry;
+    begin
+      for (entry = 0; entry < 64; entry = entry + 1) column[entry] = ALL[entry*16+index];
+    end
+  endfunction
+
+  genvar index;
+  generate
+    for (index = 0; index < WIDTH; index = index + 1) begin : columns
+      LUT6 #(.INIT(column(index))) lut (
+        .I0(address[0]), .I1(address[1]), .I2(address[2]),
+        .I3(address[3]), .I4(address[4]), .I5(address[5]),
+        .O(word[index])
+      );
+    end
   endgenerate
 endmodule
 

@@ -31,7 +31,7 @@ from hwgen.errors import ToolError
 from hwgen.resources import cache_folder, data_folder
 
 # Part of the cache's key: raise it when the commands below change.
-_FLOW_REVISION = 10
+_FLOW_REVISION = 11
 _LUT_RAMS = "lutrams_xcu.txt"
 _WRONG, _RIGHT = (f'option "ABITS" {bits} {{\n\t\tabits {bits};' for bits in (16, 9))
 _ROM_LUTS = Path(__file__).with_name("rom_luts.v")
