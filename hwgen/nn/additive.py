@@ -80,7 +80,8 @@ class AdditiveQuantizer(Quantizer):
         return f"bit_width={self.config.bit_width}, scale={self.config.scale.value}"
 
     def _scale(self) -> Tensor:
-        scale = self.alpha.detach() / self.largest
+        # By a tensor: a GPU multiplies by the reciprocal of a number, which rounds twice.
+        scale = self.alpha.detach() / self.levels[-1]
         if self.free_scale:
             return scale
         return power_of_two_near(scale)

@@ -18,6 +18,7 @@ from hwgen.nn.config import NumberConfig, OutputConfig
 from hwgen.nn.factory import constant_quantizer, result_quantizer
 from hwgen.nn.layers import BIAS_8, SIGNED_8, quantize_output
 from hwgen.nn.map_statistics import RunningStatistics, at_least_single, fused, line
+from hwgen.nn.single_rounding import rounded_product
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -74,7 +75,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         if input.dim() > 2:
             shape = [1, -1] + [1] * (input.dim() - 2)
             scale, bias = scale.reshape(shape), bias.reshape(shape)
-        return quantize_output(self.output_quantizer, input * scale + bias)
+        product = input * scale if self.training else rounded_product(input, scale)
+        return quantize_output(self.output_quantizer, product + bias)
 
     def constants(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Return the quantized (scale, bias) that these statistics give.

@@ -28,6 +28,7 @@ from hwgen.nn.factory import (
 )
 from hwgen.nn.folded_norm import FoldedNorm
 from hwgen.nn.quantizer import Quantizer
+from hwgen.nn.single_rounding import rounded_to
 from hwgen.nn.weight_config import WeightConfig
 
 Sizes = int | tuple[int, ...]
@@ -157,7 +158,7 @@ class Weighted(nn.Module):
         self._check_range(input)
         codes, scale = self.weight_quantizer.grid(weight)
         exact = self.sums(input.double(), codes, None)
-        rounded = (exact * self._along_channels(scale, exact)).to(input.dtype)
+        rounded = rounded_to(exact * self._along_channels(scale, exact), input.dtype)
         if bias is None:
             return rounded
         return rounded + self._along_channels(bias.to(input.dtype), rounded)

@@ -106,20 +106,29 @@ class _Line(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, centre = ctx.saved_tensors  # type: ignore[attr-defined]
-        # PyTorch's batch-norm kernel gives sum(g) and sum(g * (x - centre)) in one pass.
-        _, around, total = torch.ops.aten.native_batch_norm_backward(
-            grad.contiguous(),
-            x.contiguous(),
-            None,
-            None,
-            None,
-            centre,
-            torch.ones_like(centre),
-            True,
-            0.0,
-            [False, True, True],
-        )
+        around, total = _sums_around(centre, x, grad)
         return grad * _spread(scale, x), around + centre * total, total, None
+
+
+def _sums_around(centre: Tensor, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sums of grad * (x - centre) and of grad, for each channel."""
+    if not x.is_cpu:
+        axes = _all_but_channels(x)
+        return ((x - _spread(centre, x)) * grad).sum(axes), grad.sum(axes)
+    # PyTorch's batch-norm kernel has both in one pass; on a GPU it wants weights.
+    _, around, total = torch.ops.aten.native_batch_norm_backward(
+        grad.contiguous(),
+        x.contiguous(),
+        None,
+        None,
+        None,
+        centre,
+        torch.ones_like(centre),
+        True,
+        0.0,
+        [False, True, True],
+    )
+    return around, total
 
 
 def _all_but_channels(x: Tensor) -> list[int]:

@@ -39,7 +39,7 @@ def prepare(
 
     Parameters
     ----------
-    model : made of torch.nn layers; it is copied
+    model : made of torch.nn layers; it is copied, and the copy is where its first weights are
     config : how layers are quantized; 8 bits everywhere when left out
     patterns : other configs by layer name, with the wildcards * and ?; the first that fits counts
     input : what numbers come in
@@ -58,7 +58,8 @@ def prepare(
     _quantize_input(twin, input)
     twin.graph.lint()
     twin.recompile()
-    return twin
+    weights = next(model.parameters(), None)
+    return twin if weights is None else twin.to(weights.device)
 
 
 def _functions_to_modules(twin: fx.GraphModule) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hwgen.nn.fixed_point_function import power_of_two
+from hwgen.nn.single_rounding import rounded_to
 
 SMALLEST_EXPONENT = -60
 
@@ -35,7 +36,7 @@ def mean_magnitude(x: Tensor, axes: list[int] | None = None) -> Tensor:
     """Return mean |x| over `axes`, which stay with size 1, or over all."""
     wide = x.abs().double()
     mean = wide.mean() if axes is None else wide.mean(axes, keepdim=True)
-    return mean.to(x.dtype)
+    return rounded_to(mean, x.dtype)
 
 
 def normalized(x: Tensor, axes: list[int] | None = None) -> Tensor:

@@ -1,4 +1,9 @@
-"""One model, three executions: PyTorch in eval mode, the file in qonnx, the imported graph."""
+"""One model, its executions: PyTorch in eval mode, the file in qonnx, the imported graph.
+
+Where there is a GPU, PyTorch on it as well.
+"""
+
+import copy
 
 import numpy as np
 import onnx
@@ -11,11 +16,13 @@ from .qonnx_execution import execute
 
 
 def assert_equal_everywhere(model, x, folder, **options):
-    """Every output is the same number in all three; return outputs, graph and file."""
+    """Every output is the same number in all of them; return outputs, graph and file."""
     path = hnn.export(model, x, folder / "model.onnx", **options)
     model.eval()
     with torch.no_grad():
         expected = model(x).numpy()
+        if torch.cuda.is_available():
+            assert (copy.deepcopy(model).cuda()(x.cuda()).cpu().numpy() == expected).all()
     found = execute(path, x.numpy())
     assert found.shape == expected.shape
     assert (found == expected).all()

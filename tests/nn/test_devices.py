@@ -1,8 +1,8 @@
 """Any device will do: every number that a layer makes lies where its weights are.
 
-There is no GPU in CI. PyTorch's meta device stands for one: like a GPU it refuses to mix its
-tensors with the CPU's. It holds no numbers, so layers are calibrated before they move, and take the
-way that torch.compile takes, which asks for none.
+There is no GPU in CI (`test_cuda.py` is for one). PyTorch's meta device stands for it: like a GPU
+it refuses to mix its tensors with the CPU's. It holds no numbers, so layers are calibrated before
+they move, and take the way that torch.compile takes, which asks for none.
 """
 
 import pytest
