@@ -41,8 +41,8 @@ from hwgen.adders import (
     SolveOptions,
     level_stages,
     minimum_depth,
-    roomy_depth,
     solve,
+    worthwhile_depth,
 )
 from hwgen.board import load_board
 from hwgen.build.rtlil_to_verilog import verilog_modules
@@ -109,7 +109,7 @@ def compare(name: str, matrix: np.ndarray, effort: float) -> list[tuple[Row, Add
             found.append(measure(name, f"{tool} {score}", operands, matrix, make))
     depth = max(best_of(found, 2, of_hwgen=False).depth, minimum_depth(matrix))
     inputs = (BYTE,) * matrix.shape[1]
-    for operands, most in ((2, depth), (3, roomy_depth(matrix, 3))):
+    for operands, most in ((2, depth), (3, worthwhile_depth(matrix, inputs, 3))):
         for seconds in (0.0, effort):
             options = SolveOptions(most, seconds, operands=operands)
 

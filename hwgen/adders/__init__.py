@@ -1,6 +1,7 @@
 """Adder graphs: constant matrix-vector products from as few bits of adders as can be found."""
 
 from hwgen.adders.cache import cached_solve
+from hwgen.adders.depth import worthwhile_depth
 from hwgen.adders.fabric import FABRICS, Fabric
 from hwgen.adders.graph import Adder, AdderGraph, Operand, Output
 from hwgen.adders.retime import place_registers, shortest_period_ps
@@ -42,4 +43,5 @@ __all__ = [
     "roomy_depth",
     "shortest_period_ps",
     "solve",
+    "worthwhile_depth",
 ]

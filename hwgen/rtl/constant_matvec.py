@@ -21,6 +21,7 @@ from hwgen.adders import (
     level_stages,
     place_registers,
     roomy_depth,
+    worthwhile_depth,
 )
 from hwgen.cost import Resources
 from hwgen.ir import Codes, TensorType
@@ -47,9 +48,9 @@ DEFAULT_TARGET = AdderTarget()
 class ConstantMatVec(Pipeline):
     """The whole matrix at once: an adder graph over all rows, or a tree for each of them.
 
-    The graph is no deeper than the deepest tree. Registers stand where the target's clock needs
-    them, or behind every adder. A beat holds the vectors of `pixels` pixels; each has adders of
-    its own.
+    The graph is deeper than the deepest tree where that saves enough. Registers stand where the
+    target's clock needs them, or behind every adder. A beat holds the vectors of `pixels` pixels;
+    each has adders of its own.
     """
 
     def __init__(
@@ -117,11 +118,14 @@ class ConstantMatVec(Pipeline):
         """
         if not ConstantMatVec.takes_graph(kernel, weights):
             return None
-        inputs = CodeType(kernel.inputs.lo, kernel.inputs.hi)
-        options = SolveOptions(
-            roomy_depth(weights, target.operands), target.effort, operands=target.operands
-        )
-        return cached_solve(weights, (inputs,) * weights.shape[1], options)
+        inputs = (CodeType(kernel.inputs.lo, kernel.inputs.hi),) * weights.shape[1]
+        # Without a clock the pipeline has the depth that needs no solving.
+        if target.period_ps:
+            depth = worthwhile_depth(weights, inputs, target.operands)
+        else:
+            depth = roomy_depth(weights, target.operands)
+        options = SolveOptions(depth, target.effort, operands=target.operands)
+        return cached_solve(weights, inputs, options)
 
     @staticmethod
     def resources_of(
