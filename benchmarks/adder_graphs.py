@@ -38,11 +38,11 @@ from lattice import cells, logic_cells, registers
 
 from hwgen.adders import (
     AdderGraph,
+    AdderTarget,
     SolveOptions,
     level_stages,
     minimum_depth,
     solve,
-    worthwhile_depth,
 )
 from hwgen.board import load_board
 from hwgen.build.rtlil_to_verilog import verilog_modules
@@ -51,10 +51,13 @@ from hwgen.build.synthesize import synthesize
 from hwgen.numeric import CodeType
 from hwgen.rtl.adder_graph import build_graph
 from hwgen.rtl.adder_tree import widen
+from hwgen.rtl.constant_matvec import ConstantMatVec
 from hwgen.rtl.stream.pipeline import Pipeline
 
 __all__ = ["BYTE", "Pipelined", "compare", "graphs_of", "random_matrix"]
 
+# Three operands have the depth that a build gives them at 200 MHz.
+XCUP = AdderTarget(three_operands=True, period_ps=3_500)
 SAMPLES = 12  # vectors that a synthesized design is simulated with
 Made = tuple[AdderGraph, float | None]
 
@@ -109,7 +112,7 @@ def compare(name: str, matrix: np.ndarray, effort: float) -> list[tuple[Row, Add
             found.append(measure(name, f"{tool} {score}", operands, matrix, make))
     depth = max(best_of(found, 2, of_hwgen=False).depth, minimum_depth(matrix))
     inputs = (BYTE,) * matrix.shape[1]
-    for operands, most in ((2, depth), (3, worthwhile_depth(matrix, inputs, 3))):
+    for operands, most in ((2, depth), (3, ConstantMatVec.levels_of(matrix, inputs, XCUP))):
         for seconds in (0.0, effort):
             options = SolveOptions(most, seconds, operands=operands)
 

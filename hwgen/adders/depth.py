@@ -1,45 +1,48 @@
 """`worthwhile_depth`: how deep an adder graph may be.
 
 Rows that resemble each other are made from each other, which takes levels that a tree of digits
-does not: with binary weights up to a quarter of all bits is saved so, with random ones a hundredth.
-A level costs a cycle at most, and registers where the clock is fast. The greedy start says what a
-depth is good for; the search then keeps it.
+does not: with binary weights and two operands a quarter of all bits is saved so, with random ones
+a hundredth. The greedy start says what a depth is good for; the search then keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hwgen.adders.cache import cached_solve
 from hwgen.adders.expressions import Array
+from hwgen.adders.graph import AdderGraph
 from hwgen.adders.solve import SolveOptions
 from hwgen.adders.start import roomy_depth
 from hwgen.numeric import CodeType
 
-# Share of the bits that one more level has to save.
+# Share that one more level has to save of the bits, to be looked at.
 LEVEL_PRICE = 0.02
 _MORE_LEVELS = (1, 2, 4, 8)
 
 
-def worthwhile_depth(matrix: Array, inputs: Sequence[CodeType], operands: int = 2) -> int:
-    """Return the depth at which another level would not save its price any more.
+def worthwhile_depth(
+    matrix: Array,
+    inputs: Sequence[CodeType],
+    operands: int,
+    price: Callable[[AdderGraph], float],
+) -> int:
+    """Return the depth of the cheapest greedy graph, of depths whose levels save bits.
 
     Parameters
     ----------
     matrix : int64 [O, I]
     inputs : interval of each of the I inputs
     operands : of an adder at most
+    price : of a graph, with its registers; asked where there is a choice
     """
     least = roomy_depth(matrix, operands)
-
-    def price(more: int) -> float:
+    graphs: dict[int, AdderGraph] = {}
+    fewest = float("inf")
+    for more in (0, *_MORE_LEVELS):
         graph = cached_solve(matrix, inputs, SolveOptions(least + more, operands=operands))
-        return graph.cost_bits() * (1 + LEVEL_PRICE) ** max(graph.depth() - least, 0)
-
-    best, depth = price(0), least
-    for more in _MORE_LEVELS:
-        found = price(more)
-        if found >= best:
+        bits = graph.cost_bits() * (1 + LEVEL_PRICE) ** max(graph.depth() - least, 0)
+        if bits >= fewest:
             break
-        best, depth = found, least + more
-    return depth
+        fewest, graphs[least + more] = bits, graph
+    return min(graphs, key=lambda depth: price(graphs[depth])) if len(graphs) > 1 else least

@@ -39,6 +39,8 @@ CONSTANT_LEVELS_PER_STAGE = 1
 # What a graph costs beside trees of its rows, by the operands of an adder; measured with two 0.41
 # (64x64) to 0.56 (8x8), with three 0.64 (16x16 and 64x64, 6 bits) to 0.67 (ternary) of that.
 SHARED = {2: 0.5, 3: 0.32}
+# Share of the LUTs that a cycle more has to save.
+CYCLE_PRICE = 0.02
 # Pairs of signed digits within rows up to which an adder graph is solved: memory and time go with
 # them. 64 x 64 weights of 8 bits have a million and take seconds.
 MOST_GRAPH_PAIRS = 4_000_000
@@ -119,13 +121,22 @@ class ConstantMatVec(Pipeline):
         if not ConstantMatVec.takes_graph(kernel, weights):
             return None
         inputs = (CodeType(kernel.inputs.lo, kernel.inputs.hi),) * weights.shape[1]
-        # Without a clock the pipeline has the depth that needs no solving.
-        if target.period_ps:
-            depth = worthwhile_depth(weights, inputs, target.operands)
-        else:
-            depth = roomy_depth(weights, target.operands)
+        depth = ConstantMatVec.levels_of(weights, inputs, target)
         options = SolveOptions(depth, target.effort, operands=target.operands)
         return cached_solve(weights, inputs, options)
+
+    @staticmethod
+    def levels_of(weights: Codes, inputs: Sequence[CodeType], target: AdderTarget) -> int:
+        """Return how deep the graph may be; without a clock, what needs no solving."""
+        if not target.period_ps:
+            return roomy_depth(weights, target.operands)
+
+        def price(graph: AdderGraph) -> float:
+            stages = ConstantMatVec.stages_of(weights, graph, target)
+            lut = graph.cost_bits() + delay_lines(graph, stages, target.fabric).lut
+            return lut * (1 + CYCLE_PRICE) ** stages.latency
+
+        return worthwhile_depth(weights, inputs, target.operands, price)
 
     @staticmethod
     def resources_of(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwgen.adders import SolveOptions, cached_solve, roomy_depth, worthwhile_depth
+from hwgen.adders import AdderGraph, SolveOptions, cached_solve, roomy_depth, worthwhile_depth
 from hwgen.adders.depth import LEVEL_PRICE
 from hwgen.numeric import CodeType
 
@@ -33,7 +33,7 @@ def bits(matrix, inputs, depth, operands):
 def test_rows_that_resemble_each_other_get_more_levels(operands):
     matrix, inputs = alike(16, 32, seed=0), (BYTE,) * 32
     least = roomy_depth(matrix, operands)
-    depth = worthwhile_depth(matrix, inputs, operands)
+    depth = worthwhile_depth(matrix, inputs, operands, AdderGraph.cost_bits)
     assert depth > least
     deep = cached_solve(matrix, inputs, SolveOptions(depth, operands=operands))
     price = (1 + LEVEL_PRICE) ** (deep.depth() - least)
@@ -47,7 +47,7 @@ def test_another_level_is_never_there_for_nothing(operands, data):
     matrix = data.draw(matrices())
     inputs = data.draw(intervals(matrix.shape[1]))
     least = roomy_depth(matrix, operands)
-    depth = worthwhile_depth(matrix, inputs, operands)
+    depth = worthwhile_depth(matrix, inputs, operands, AdderGraph.cost_bits)
     assert least <= depth <= least + 8
     before = bits(matrix, inputs, least, operands)
     assert depth == least or bits(matrix, inputs, depth, operands) < before
@@ -55,4 +55,13 @@ def test_another_level_is_never_there_for_nothing(operands, data):
 
 def test_a_single_row_is_a_tree():
     matrix = np.array([[1] * 9], dtype=np.int64)
-    assert worthwhile_depth(matrix, (BYTE,) * 9, 2) == roomy_depth(matrix, 2) == 4
+    assert (
+        worthwhile_depth(matrix, (BYTE,) * 9, 2, AdderGraph.cost_bits)
+        == roomy_depth(matrix, 2)
+        == 4
+    )
+
+
+def test_a_price_that_forbids_levels_is_heard():
+    matrix, inputs = alike(16, 32, seed=0), (BYTE,) * 32
+    assert worthwhile_depth(matrix, inputs, 2, AdderGraph.depth) == roomy_depth(matrix, 2)
