@@ -1,13 +1,15 @@
 """Unrolled binary layers side by side: hwgen, da4ml, alkaid and popcounts written out naively.
 
     pip install -e '.[fast,bench,peers]'
-    python benchmarks/binary_layers.py [--size ROWSxCOLUMNS]... [--json]
+    python benchmarks/binary_layers.py [--size ROWSxCOLUMNS]... [--tool NAME]... [--json]
+                                       [--family xcup|ecp5|ice40] [--plan FAMILY]
 
 Weights and inputs are -1 and +1, seeded. Every tool gives the same layer twice: its sums, and the
 signs of its sums against a threshold a row. The peers and the naive popcounts get the easier task:
 bits 0 and 1 come in, and they need not double a sum or take its constant off. Their Verilog is
 their own, combinational; hwgen's has its registers and handshakes. Each design is run in Verilator
-on random and corner vectors, every row compared, and synthesized by yosys for xcup (ultra96).
+on random and corner vectors, every row compared, and synthesized by yosys, for xcup (ultra96) or
+a family of LUTs with four inputs. hwgen plans for the same family, or for the one that is named.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from pathlib import Path
 
 import numpy as np
 from amaranth.back import rtlil
+from lattice import FAMILIES, cells, logic_cells, registers
 
+from hwgen.adders import FABRICS, AdderTarget
 from hwgen.board import load_board
 from hwgen.build.rtlil_to_verilog import verilog_modules
 from hwgen.build.synthesis_attributes import with_attributes
@@ -230,10 +234,11 @@ def peer(tool: str) -> Callable[[Codes, Codes | None, Path], Design]:
     return write
 
 
-def hwgen(weights: Codes, thresholds: Codes | None, folder: Path) -> Design:
+def hwgen(weights: Codes, thresholds: Codes | None, folder: Path, target: AdderTarget) -> Design:
     """Write hwgen's operator: what a build makes of the layer."""
-    shape = weights, *weights.shape, Kernel.XNOR
-    op = MatVec(*shape) if thresholds is None else MatVecThreshold(*shape, thresholds=thresholds)
+    op = MatVec(weights, *weights.shape, Kernel.XNOR, target=target)
+    if thresholds is not None:
+        op = MatVecThreshold(weights, *weights.shape, Kernel.XNOR, 1, target, thresholds)
     x = TensorType((weights.shape[1],), CodeType.binary())
     unit, codes = op.hardware(x), op.infer(x).codes
     ports = {
@@ -257,7 +262,8 @@ def hwgen(weights: Codes, thresholds: Codes | None, folder: Path) -> Design:
     return Design((path,), "hwgen", codes.width, True, codes.signed, expected)
 
 
-TOOLS = {"hwgen": hwgen, "alkaid": peer("alkaid"), "da4ml": peer("da4ml"), "naive": naive}
+PEERS_AND_NAIVE = {"alkaid": peer("alkaid"), "da4ml": peer("da4ml"), "naive": naive}
+TOOLS = ("hwgen", *PEERS_AND_NAIVE)
 
 
 def bench_text(design: Design, rows: int, columns: int) -> str:
@@ -338,18 +344,31 @@ def is_equal(design: Design, weights: Codes, folder: Path) -> bool:
     return np.array_equal(np.array(found), design.expected(x @ weights.T))
 
 
-def measure(layer: str, tool: str, weights: Codes, thresholds: Codes | None) -> Row:
+def resources(design: Design, family: str, folder: Path) -> tuple[float, float]:
+    """Return LUTs and flip-flops by yosys."""
+    if family == "xcup":
+        report = synthesize(design.files, design.top, load_board("ultra96"), folder / "synth")
+        return report.resources.lut, report.resources.ff
+    texts = [file.read_text(encoding="utf-8") for file in design.files]
+    counts = cells(texts, design.top, family)
+    return logic_cells(counts), registers(counts)
+
+
+def measure(
+    layer: str, tool: str, weights: Codes, thresholds: Codes | None, family: str, plan: str
+) -> Row:
     """Write, run and synthesize one design."""
     with tempfile.TemporaryDirectory() as name:
         folder, begin = Path(name), time.perf_counter()
-        design = TOOLS[tool](weights, thresholds, folder)
+        if tool == "hwgen":
+            design = hwgen(weights, thresholds, folder, AdderTarget(family=plan))
+        else:
+            design = PEERS_AND_NAIVE[tool](weights, thresholds, folder)
         seconds = time.perf_counter() - begin
         equal = is_equal(design, weights, folder)
-        report = synthesize(design.files, design.top, load_board("ultra96"), folder / "synth")
+        lut, ff = resources(design, family, folder)
     gives = "sums" if thresholds is None else "signs"
-    return Row(
-        layer, tool, gives, report.resources.lut, report.resources.ff, equal, round(seconds, 1)
-    )
+    return Row(layer, tool, gives, lut, ff, equal, round(seconds, 1))
 
 
 def main() -> None:
@@ -359,8 +378,11 @@ def main() -> None:
         "--size", action="append", help="rows x columns, 32x64 and 32x256 by default"
     )
     parser.add_argument("--tool", choices=TOOLS, action="append", help="all by default")
+    parser.add_argument("--family", choices=("xcup", *FAMILIES), default="xcup")
+    parser.add_argument("--plan", choices=FABRICS, help="family that hwgen plans for")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
+    device = arguments.family, arguments.plan or arguments.family
     found = []
     for size in arguments.size or SIZES:
         rows, columns = map(int, size.split("x"))
@@ -369,7 +391,7 @@ def main() -> None:
         thresholds = rng.integers(-8, 9, rows)
         for tool in arguments.tool or TOOLS:
             for cuts in (None, thresholds):
-                found.append(measure(size, tool, weights, cuts))
+                found.append(measure(size, tool, weights, cuts, *device))
                 if not arguments.json:
                     print("  ".join(f"{k} {v}" for k, v in asdict(found[-1]).items()), flush=True)
     if arguments.json:

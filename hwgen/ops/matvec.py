@@ -112,7 +112,8 @@ class MatVec(Op):
     def binary(self) -> BinaryRows | None:
         """The plan of an unrolled product of bits, whose rows share popcounts."""
         counted = self.unrolled and self.kernel is Kernel.XNOR
-        return binary_rows(Same(self.weights)) if counted else None
+        plan = Same(self.weights), None, self.target.lut_inputs
+        return binary_rows(*plan) if counted else None
 
     def dot_kernel(self, inputs: CodeType) -> DotKernel:
         """Return the kernel sized for these weights and inputs."""
@@ -200,6 +201,8 @@ def _cases() -> tuple[Case, ...]:
     image, bits = TensorType((2, 3, 6), CodeType(-4, 3)), TensorType((2, 4, 6), CodeType.binary())
     cases += [Case(MatVec(mac, 2, 2), (image,)), Case(MatVec(mac, 4, 6, pixels=3), (image,))]
     cases.append(Case(MatVec(signs, 4, 6, Kernel.XNOR, 2), (bits,)))
+    many, narrow = integers((12, 33), -1, 1, 2), AdderTarget(family="ecp5")
+    cases.append(Case(MatVec(many, 12, 33, Kernel.XNOR, target=narrow), (bipolar_vector(33),)))
     clocks = [AdderTarget(family="ecp5", period_ps=ps) for ps in (2_000, 7_000, 50_000)]
     clocks += [AdderTarget(0.0, True, period_ps=ps) for ps in (0, 2_000, 50_000)]
     for x in (vector(6, -8, 7), vector(6, 0, 31)):

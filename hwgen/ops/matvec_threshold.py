@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from hwgen.adders import AdderTarget
 from hwgen.cost import Resources
 from hwgen.ir import Codes, Same, Schedule, TensorType, expect, frozen_codes
 from hwgen.numeric import CodeType
@@ -75,7 +76,8 @@ class MatVecThreshold(MatVec):
     def binary(self) -> BinaryRows | None:
         """The plan of an unrolled product of bits, which compares and does not count."""
         counted = self.unrolled and self.kernel is Kernel.XNOR
-        return binary_rows(Same(self.weights), Same(self.thresholds)) if counted else None
+        plan = Same(self.weights), Same(self.thresholds), self.target.lut_inputs
+        return binary_rows(*plan) if counted else None
 
     @property
     def parts(self) -> tuple[MatVec, Thresholds]:
@@ -138,14 +140,21 @@ class MatVecThreshold(MatVec):
 
 
 def _case(
-    rows: int, x: TensorType, beats: tuple[int, int], kernel: Kernel, low: int, pixels: int = 1
+    rows: int,
+    x: TensorType,
+    beats: tuple[int, int],
+    kernel: Kernel,
+    low: int,
+    pixels: int = 1,
+    family: str = "xcup",
 ) -> Case:
     signs = kernel in (Kernel.XNOR, Kernel.SIGNED_ADD)
     weights = integers((rows, x.channels), low, -low if signs else -low - 1, 2 if signs else 1)
     # Some thresholds are out of reach, or always reached.
     thresholds = integers((rows,), -x.channels - 2, x.channels + 2, seed=1)
     bits = ONE_BIT[rows % 2]
-    op = MatVecThreshold(weights, *beats, kernel, pixels, thresholds=thresholds, codes=bits)
+    target = AdderTarget(family=family)
+    op = MatVecThreshold(weights, *beats, kernel, pixels, target, thresholds, bits)
     return Case(op, (x,))
 
 
@@ -158,6 +167,10 @@ def _cases() -> tuple[Case, ...]:
     cases += [
         _case(rows, bipolar_vector(columns), (rows, columns), Kernel.XNOR, -1)
         for rows, columns in ((1, 1), (3, 2), (9, 16), (12, 33), (40, 9))
+    ]
+    cases += [
+        _case(rows, bipolar_vector(columns), (rows, columns), Kernel.XNOR, -1, family="ecp5")
+        for rows, columns in ((9, 16), (12, 33))
     ]
     cases += [
         _case(4, image, (4, 6), Kernel.XNOR, -1, 2),

@@ -96,7 +96,8 @@ class BinaryMatVec(Pipeline):
                 [*column, *([Bit(Const(1, 1))] if constant >> k & 1 else [])]
                 for k, column in enumerate(heap)
             ]
-            total = compress(m, columns, half, f"{prefix}row{row}_sum", advance)
+            name = f"{prefix}row{row}_sum"
+            total = compress(m, columns, half, name, advance, plan.lut_inputs)
             # The lowest bit says whether the number of inputs is odd.
             sums.append(Cat(Const(plan.inputs % 2, 1), total.value)[: self.o_codes.width])
         return sums

@@ -19,8 +19,11 @@ from hwgen.rtl.compressor_tree import compression_latency, compression_luts
 from hwgen.rtl.heap_comparison import HeapBit, add_comparison, comparison
 from hwgen.rtl.shared_matches import Matches, SharedMatches
 
-# Registers of a compressor tree for each bit it starts from; measured.
-TREE_REGISTERS = 1.6
+# Registers of a compressor tree for each bit it starts from, by the inputs of a LUT; measured.
+TREE_REGISTERS = {6: 1.6, 4: 0.9}
+# By the inputs of a LUT. On ECP5 abc9 joins two levels of LUTs of four inputs to larger functions,
+# which took 2.7 times as many.
+LEVELS_PER_STAGE = {6: 2, 4: 1}
 Heap = list[list[HeapBit]]
 
 
@@ -31,10 +34,13 @@ class BinaryRows:
     ----------
     weights : int64 [rows, columns], -1 and +1
     thresholds : int64 [rows], of the sums; None where the sums themselves are asked for
+    lut_inputs : of a LUT of the device
     """
 
-    def __init__(self, weights: Codes, thresholds: Codes | None = None) -> None:
-        self.weights = weights
+    def __init__(
+        self, weights: Codes, thresholds: Codes | None = None, lut_inputs: int = 6
+    ) -> None:
+        self.weights, self.lut_inputs = weights, lut_inputs
         self.rows, self.inputs = int(weights.shape[0]), int(weights.shape[1])
         # Half a sum, rounded down, is the matches less half the inputs, rounded up.
         self.addend = -((self.inputs + 1) >> 1)
@@ -45,7 +51,7 @@ class BinaryRows:
     def _shared(self) -> SharedMatches | None:
         """Return what all rows share, or None where each does better by itself."""
         parities = np.full(self.rows, self.addend) if self.needed is None else self.needed
-        shared = SharedMatches(self.weights, parities % 2 == 1)
+        shared = SharedMatches(self.weights, parities % 2 == 1, self.lut_inputs)
         alone = sum(self._row_luts(row, False) for row in range(self.rows))
         together = sum(self._row_luts(row, True) for row in range(self.rows))
         return shared if shared.luts + together < alone else None
@@ -82,9 +88,9 @@ class BinaryRows:
 
     def _row_luts(self, row: int, shared: bool) -> int:
         if self.needed is None:
-            return compression_luts(self._heights(shared))
+            return compression_luts(self._heights(shared), self.lut_inputs)
         height, needed = self._comparison(row, shared)
-        return comparison((height,), needed).luts
+        return comparison((height,), needed, self.lut_inputs).luts
 
     @cached_property
     def network(self) -> BitNetwork:
@@ -99,12 +105,13 @@ class BinaryRows:
         for row in range(self.rows):
             heap = self._compared(matches, row)
             needed = self._comparison(row, matches is not None)[1]
-            found.append(add_comparison(network, [heap], needed, f"row{row}"))
+            found.append(add_comparison(network, [heap], needed, f"row{row}", self.lut_inputs))
         return found
 
     @cached_property
     def _planned(self) -> tuple[BitNetwork, Matches | None]:
-        network = BitNetwork([f"x{k}" for k in range(self.inputs)])
+        levels = LEVELS_PER_STAGE[self.lut_inputs]
+        network = BitNetwork([f"x{k}" for k in range(self.inputs)], levels)
         return network, self.shared.add_to(network) if self.shared else None
 
     def _raw(self, row: int) -> list[HeapBit]:
@@ -140,7 +147,8 @@ class BinaryRows:
         """Registers from the inputs to the sums or answers."""
         if self.needed is not None:
             return self.network_cycles
-        return self.network_cycles + compression_latency(self._heights(self.shared is not None))
+        heights = self._heights(self.shared is not None)
+        return self.network_cycles + compression_latency(heights, self.lut_inputs)
 
     def luts(self) -> int:
         """Predict the LUTs; fast, no network is planned."""
@@ -158,12 +166,15 @@ class BinaryRows:
         _, registers = self.network.count(self.wanted, self.network_cycles)
         tree = 0.0
         if self.needed is None:
-            tree = TREE_REGISTERS * self.rows * sum(self._heights(self.shared is not None))
+            bits = self.rows * sum(self._heights(self.shared is not None))
+            tree = TREE_REGISTERS[self.lut_inputs] * bits
         return Resources(lut=self.luts(), ff=registers + tree)
 
 
 # Kept by the identity of weights and thresholds, which never change.
 @lru_cache(maxsize=64)
-def binary_rows(weights: Same[Codes], thresholds: Same[Codes] | None = None) -> BinaryRows:
+def binary_rows(
+    weights: Same[Codes], thresholds: Same[Codes] | None, lut_inputs: int
+) -> BinaryRows:
     """Return the plan for these rows."""
-    return BinaryRows(weights.value, None if thresholds is None else thresholds.value)
+    return BinaryRows(weights.value, None if thresholds is None else thresholds.value, lut_inputs)

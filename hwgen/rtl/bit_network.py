@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 
 from amaranth import Module, Signal, Value
 
-LEVELS_PER_STAGE = 2
-
 BitFunction = Callable[[Sequence[Value]], Value]
 
 
@@ -22,10 +20,12 @@ class BitNetwork:
     Parameters
     ----------
     inputs : names of the bits 0, 1, ...
+    levels_per_stage : LUTs between two registers at most
     """
 
-    def __init__(self, inputs: Sequence[str]) -> None:
+    def __init__(self, inputs: Sequence[str], levels_per_stage: int = 2) -> None:
         self.inputs = tuple(inputs)
+        self.levels_per_stage = levels_per_stage
         self.levels = [0] * len(inputs)
         self._functions: dict[int, tuple[str, tuple[int, ...], BitFunction]] = {}
 
@@ -37,7 +37,7 @@ class BitNetwork:
 
     def stages(self, bits: Sequence[int]) -> int:
         """Return the registers in front of which the last of `bits` is ready."""
-        return max((-(-self.levels[bit] // LEVELS_PER_STAGE) for bit in bits), default=0)
+        return max((-(-self.levels[bit] // self.levels_per_stage) for bit in bits), default=0)
 
     def _needed(self, bits: Sequence[int], stage: int) -> tuple[list[int], dict[int, int]]:
         """Return the functions behind `bits`, first to last, and until which stage each is read."""
@@ -53,11 +53,11 @@ class BitNetwork:
 
     def _stage_of(self, bit: int) -> int:
         """Registers in front of the arguments of `bit`."""
-        return (self.levels[bit] - 1) // LEVELS_PER_STAGE
+        return (self.levels[bit] - 1) // self.levels_per_stage
 
     def _ready(self, bit: int) -> int:
         """Return the first stage in which `bit` is there: a register may close its level."""
-        return self.levels[bit] // LEVELS_PER_STAGE
+        return self.levels[bit] // self.levels_per_stage
 
     def count(self, bits: Sequence[int], stage: int) -> tuple[int, int]:
         """Return the functions behind `bits`, and the registers, with `bits` read in `stage`."""

@@ -1,8 +1,9 @@
 """Whether a heap of bits adds up to at least a constant, without ever forming the sum.
 
-A column is left behind as soon as its bits fit one LUT6: what is below it matters only through the
+A column is left behind as soon as its bits fit one LUT: what is below it matters only through the
 carry, floor((low + d) / 2**q), where d rounds the constant up to whole units of the next column.
-Columns that are too high are counted down first, six bits at a time. So the sum's own bits, and
+Columns that are too high are counted down first, six bits at a time with LUTs of six inputs, three
+with LUTs of four, where four would take three LUTs for one bit less. So the sum's own bits, and
 the comparator behind them, are never built; which columns to count how far is a small search.
 """
 
@@ -19,7 +20,7 @@ from hwgen.ir import Codes
 from hwgen.rtl.bit_network import BitNetwork
 from hwgen.rtl.memory import lookup
 
-LUT_INPUTS = 6
+COUNTER_INPUTS = 6
 ADDER_INPUTS = 3
 SEARCHED_HEIGHT = 16
 
@@ -58,10 +59,10 @@ class Carry:
         most = sum(height << k for k, height in enumerate(self.heights))
         return ((most + self.above) >> self.columns).bit_length()
 
-    @property
-    def luts(self) -> int:
-        """A LUT for each bit, unless a lone bit moves up as it is."""
-        return 0 if sum(self.heights) == 1 else self.outputs * luts_of(sum(self.heights))
+    def luts(self, lut_inputs: int) -> int:
+        """Return a LUT for each bit, unless a lone bit moves up as it is."""
+        inputs = sum(self.heights)
+        return 0 if inputs == 1 else self.outputs * luts_of(inputs, lut_inputs)
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class Comparison:
     constant: bool | None = None
 
 
-def luts_of(inputs: int) -> int:
-    """Return the LUTs of a function: two and the slice's own multiplexer make seven inputs."""
-    return 0 if inputs <= 1 else 1 if inputs <= LUT_INPUTS else 2
+def luts_of(inputs: int, lut_inputs: int) -> int:
+    """Return the LUTs of a function: two and the slice's own multiplexer take one input more."""
+    return 0 if inputs <= 1 else 1 if inputs <= lut_inputs else 2
 
 
 def weighted_sums(heights: Sequence[int]) -> Codes:
@@ -97,47 +98,51 @@ def weighted_sums(heights: Sequence[int]) -> Codes:
 
 
 @lru_cache(maxsize=65536)
-def comparison(heights: tuple[int, ...], threshold: int) -> Comparison:
+def comparison(heights: tuple[int, ...], threshold: int, lut_inputs: int = 6) -> Comparison:
     """Return how to find out whether columns of these heights add up to `threshold`."""
     most = sum(height << k for k, height in enumerate(heights))
     if threshold <= 0 or threshold > most:
         return Comparison(0, (), threshold <= 0)
-    if sum(heights) <= LUT_INPUTS:
+    if sum(heights) <= lut_inputs:
         # A lone bit that is reached when it is set needs no LUT.
-        return Comparison(luts_of(sum(heights)), (Reach(heights, threshold),))
-    return min(_choices(heights, threshold), key=lambda found: found.luts)
+        return Comparison(luts_of(sum(heights), lut_inputs), (Reach(heights, threshold),))
+    return min(_choices(heights, threshold, lut_inputs), key=lambda found: found.luts)
 
 
-def _choices(heights: tuple[int, ...], threshold: int) -> list[Comparison]:
+def _choices(heights: tuple[int, ...], threshold: int, lut_inputs: int) -> list[Comparison]:
     lowest, found = heights[0], []
     for columns in range(1, len(heights) + 1):
-        if sum(heights[:columns]) > LUT_INPUTS + 1:
+        if sum(heights[:columns]) > lut_inputs + 1:
             break
-        found.append(_carry(heights, threshold, columns))
+        found.append(_carry(heights, threshold, columns, lut_inputs))
+    counters = [n for n in (COUNTER_INPUTS, ADDER_INPUTS) if n <= lut_inputs]
     if lowest > SEARCHED_HEIGHT:
         # A column far too high: nothing else is worth a try.
-        times = -(-(lowest - SEARCHED_HEIGHT) // (LUT_INPUTS - 1))
-        return [_count(heights, threshold, Count(LUT_INPUTS), times)]
-    for inputs in (LUT_INPUTS, ADDER_INPUTS):
+        times = -(-(lowest - SEARCHED_HEIGHT) // (counters[0] - 1))
+        return [_count(heights, threshold, Count(counters[0]), times, lut_inputs)]
+    for inputs in counters:
         if lowest >= inputs:
-            found.append(_count(heights, threshold, Count(inputs), 1))
+            found.append(_count(heights, threshold, Count(inputs), 1, lut_inputs))
     return found
 
 
-def _count(heights: tuple[int, ...], threshold: int, step: Count, times: int) -> Comparison:
+def _count(
+    heights: tuple[int, ...], threshold: int, step: Count, times: int, lut_inputs: int
+) -> Comparison:
     after = [*heights, 0, 0][: max(len(heights), step.outputs)]
     after[0] -= step.inputs * times
-    rest = comparison(tuple(_with(after, step.outputs, times)), threshold)
+    rest = comparison(tuple(_with(after, step.outputs, times)), threshold, lut_inputs)
     luts = step.outputs * times + rest.luts
     return Comparison(luts, ((step,) * times + rest.steps), rest.constant)
 
 
-def _carry(heights: tuple[int, ...], threshold: int, columns: int) -> Comparison:
+def _carry(heights: tuple[int, ...], threshold: int, columns: int, lut_inputs: int) -> Comparison:
     """Return the comparison that leaves the lowest `columns` columns behind now."""
     step = Carry(heights[:columns], -threshold % (1 << columns))
     after = [*heights[columns:], 0, 0][: max(len(heights) - columns, step.outputs)]
-    rest = comparison(tuple(_with(after, step.outputs)), (threshold + step.above) >> columns)
-    return Comparison(step.luts + rest.luts, (step, *rest.steps), rest.constant)
+    above = (threshold + step.above) >> columns
+    rest = comparison(tuple(_with(after, step.outputs)), above, lut_inputs)
+    return Comparison(step.luts(lut_inputs) + rest.luts, (step, *rest.steps), rest.constant)
 
 
 def _with(heights: list[int], bits: int, times: int = 1) -> list[int]:
@@ -150,7 +155,11 @@ HeapBit = tuple[int, bool]
 
 
 def add_comparison(
-    network: BitNetwork, columns: Sequence[Sequence[HeapBit]], threshold: int, name: str
+    network: BitNetwork,
+    columns: Sequence[Sequence[HeapBit]],
+    threshold: int,
+    name: str,
+    lut_inputs: int = 6,
 ) -> HeapBit | bool:
     """Add to `network` whether the bits add up to `threshold`; return that bit, or a constant.
 
@@ -159,7 +168,7 @@ def add_comparison(
     columns : bits by weight, 2**k at index k
     name : prefix of the signals
     """
-    plan = comparison(tuple(len(column) for column in columns), threshold)
+    plan = comparison(tuple(len(column) for column in columns), threshold, lut_inputs)
     if plan.constant is not None:
         return plan.constant
     heap = [list(column) for column in columns]

@@ -104,9 +104,11 @@ class SharedMatches:
     weights : int64 [rows, columns]
     odd : bool [rows], where one more match is counted that is always there; only where the number
         of columns is even
+    lut_inputs : of a LUT of the device
     """
 
-    def __init__(self, weights: Codes, odd: Signs) -> None:
+    def __init__(self, weights: Codes, odd: Signs, lut_inputs: int = 6) -> None:
+        largest = BLOCK if lut_inputs >= BLOCK else SMALL_BLOCK
         inverted = weights < 0
         order = similar_columns(inverted)
         bits = [Bit(int(k), inverted[:, k]) for k in order]
@@ -117,7 +119,7 @@ class SharedMatches:
         self.levels: list[list[Block]] = []
         node = self.inputs
         while len(bits) > 1:
-            size = BLOCK if len(bits) >= BLOCK else SMALL_BLOCK
+            size = largest if len(bits) >= largest else SMALL_BLOCK
             whole = len(bits) - len(bits) % size
             groups = [tuple(bits[k : k + size]) for k in range(0, whole, size)]
             blocks = [Block.of(group, node + k) for k, group in enumerate(groups)]

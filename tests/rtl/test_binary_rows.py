@@ -11,9 +11,11 @@ def signs(rows, columns, seed=0):
     return np.random.default_rng(seed).choice([-1, 1], (rows, columns))
 
 
+@pytest.mark.parametrize("lut_inputs", [4, 6])
 @pytest.mark.parametrize("columns", [5, 6, 7, 8, 33, 64])
-def test_blocks_leave_half_the_bits(columns):
-    shared = SharedMatches(signs(9, columns), np.zeros(9, dtype=bool))
+def test_blocks_leave_half_the_bits(columns, lut_inputs):
+    shared = SharedMatches(signs(9, columns), np.zeros(9, dtype=bool), lut_inputs)
+    assert all(len(block.bits) < lut_inputs for blocks in shared.levels for block in blocks)
     carries = [c for blocks in shared.levels for block in blocks for c in block.carries]
     assert len(carries) == columns // 2
     assert all(len(carry.variants) <= 4 for carry in carries)
@@ -37,12 +39,13 @@ def test_few_rows_share_nothing():
     assert BinaryRows(signs(32, 64)).shared is not None
 
 
+@pytest.mark.parametrize("lut_inputs", [4, 6])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 40), (3, 9), (16, 31), (20, 32)])
-def test_prediction_is_the_plan(rows, columns):
+def test_prediction_is_the_plan(rows, columns, lut_inputs):
     thresholds = np.random.default_rng(1).integers(-6, 7, rows)
-    plan = BinaryRows(signs(rows, columns), thresholds)
+    plan = BinaryRows(signs(rows, columns), thresholds, lut_inputs)
     functions, _ = plan.network.count(plan.wanted, plan.network_cycles)
-    # A function of seven inputs counts as two LUTs.
+    # A function of one input more than a LUT has counts as two.
     assert functions <= plan.luts() <= functions + 2 * rows
 
 

@@ -6,9 +6,9 @@ import pytest
 from hwgen.rtl.heap_comparison import Carry, Count, Reach, comparison, weighted_sums
 
 
-def answer(bits, heights, threshold):
+def answer(bits, heights, threshold, lut_inputs):
     """Whether `bits`, low column first, reach the threshold, by the plan's own steps."""
-    plan = comparison(heights, threshold)
+    plan = comparison(heights, threshold, lut_inputs)
     if plan.constant is not None:
         return plan.constant
     heap, taken = [], list(bits)
@@ -36,8 +36,9 @@ def index_of(bits):
     return sum(bit << k for k, bit in enumerate(bits))
 
 
+@pytest.mark.parametrize("lut_inputs", [4, 6])
 @pytest.mark.parametrize("heights", [(1,), (5,), (9,), (0, 3, 2), (7, 7, 1), (31,), (40, 3), (64,)])
-def test_every_threshold(heights):
+def test_every_threshold(heights, lut_inputs):
     rng = np.random.default_rng(0)
     weights = np.repeat([1 << k for k in range(len(heights))], heights)
     frames = rng.random((40, len(weights))) < rng.random((40, 1))
@@ -46,7 +47,7 @@ def test_every_threshold(heights):
         for frame in frames:
             bits = frame.astype(int).tolist()
             reached = bool(frame @ weights >= threshold)
-            assert answer(bits, heights, threshold) == reached
+            assert answer(bits, heights, threshold, lut_inputs) == reached
 
 
 def test_out_of_reach_is_a_constant():
@@ -58,3 +59,8 @@ def test_out_of_reach_is_a_constant():
 def test_cost(height, luts):
     """A LUT a bit and less; a count alone takes as many as there are bits less its width."""
     assert comparison((height,), height // 2).luts == luts
+
+
+def test_no_function_is_wider_than_two_luts():
+    for step in comparison((64, 3), 40, lut_inputs=4).steps:
+        assert (step.inputs if isinstance(step, Count) else sum(step.heights)) <= 5
