@@ -95,7 +95,15 @@ def test_compiled_machine_code_gives_the_same_bits(weight):
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("weight", [hnn.FixedPointConfig(6), hnn.LearnedWidthConfig(4)], ids=str)
+@pytest.mark.parametrize(
+    "weight",
+    [
+        hnn.FixedPointConfig(6),
+        hnn.LearnedWidthConfig(4),
+        hnn.BinaryConfig(scale=hnn.Scale.FREE, learn_scale=True),
+    ],
+    ids=str,
+)
 def test_training_is_one_graph_with_the_same_gradients(weight, compile_in_one_graph):
     model, x = network(weight)
     gradients = []
