@@ -17,7 +17,7 @@ from hwgen.adders.start import roomy_depth
 from hwgen.numeric import CodeType
 
 # Share that one more level has to save of the bits, to be looked at.
-LEVEL_PRICE = 0.02
+LEVEL_PRICE = 0.05
 _MORE_LEVELS = (1, 2, 4, 8)
 
 

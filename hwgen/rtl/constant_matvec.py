@@ -40,7 +40,7 @@ CONSTANT_LEVELS_PER_STAGE = 1
 # (64x64) to 0.56 (8x8), with three 0.64 (16x16 and 64x64, 6 bits) to 0.67 (ternary) of that.
 SHARED = {2: 0.5, 3: 0.32}
 # Share of the LUTs that a cycle more has to save.
-CYCLE_PRICE = 0.02
+CYCLE_PRICE = 0.05
 # Pairs of signed digits within rows up to which an adder graph is solved: memory and time go with
 # them. 64 x 64 weights of 8 bits have a million and take seconds.
 MOST_GRAPH_PAIRS = 4_000_000
