@@ -307,24 +307,8 @@ def is_equal(design: Design, weights: Codes, folder: Path) -> bool:
     (folder / "main.cpp").write_text(defines + HARNESS, encoding="utf-8")
     (folder / "bench.v").write_text(bench_text(design, rows, columns), encoding="utf-8")
     # Optimized, Verilator 5.48 gets a sum of bits wrong that is compared with a constant.
-    command = [
-        "verilator",
-        "--cc",
-        "--exe",
-        "--build",
-        "-O0",
-        "-CFLAGS",
-        "-O0",
-        "-Wno-fatal",
-        "-Wno-lint",
-        "--top-module",
-        "bench",
-        "--Mdir",
-        "obj",
-        "bench.v",
-        "main.cpp",
-        *map(str, design.files),
-    ]
+    options = "--cc --exe --build -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --Mdir obj --top bench"
+    command = ["verilator", *options.split(), "bench.v", "main.cpp", *map(str, design.files)]
     subprocess.run(
         command, cwd=folder, env=verilator_environment(), check=True, capture_output=True
     )

@@ -75,9 +75,9 @@ class MatVecThreshold(MatVec):
     @property
     def binary(self) -> BinaryRows | None:
         """The plan of an unrolled product of bits, which compares and does not count."""
-        counted = self.unrolled and self.kernel is Kernel.XNOR
-        plan = Same(self.weights), Same(self.thresholds), self.target.lut_inputs
-        return binary_rows(*plan) if counted else None
+        if not self.unrolled or self.kernel is not Kernel.XNOR:
+            return None
+        return binary_rows(Same(self.weights), Same(self.thresholds), self.target.lut_inputs)
 
     @property
     def parts(self) -> tuple[MatVec, Thresholds]:
