@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -262,8 +263,13 @@ def hwgen(weights: Codes, thresholds: Codes | None, folder: Path, target: AdderT
     return Design((path,), "hwgen", codes.width, True, codes.signed, expected)
 
 
-PEERS_AND_NAIVE = {"alkaid": peer("alkaid"), "da4ml": peer("da4ml"), "naive": naive}
-TOOLS = ("hwgen", *PEERS_AND_NAIVE)
+def tools(plan: str) -> dict[str, Callable[[Codes, Codes | None, Path], Design]]:
+    """Return what writes a layer, by tool; hwgen plans for the family `plan`."""
+    own = partial(hwgen, target=AdderTarget(family=plan))
+    return {"hwgen": own, "alkaid": peer("alkaid"), "da4ml": peer("da4ml"), "naive": naive}
+
+
+TOOLS = tuple(tools("xcup"))
 
 
 def bench_text(design: Design, rows: int, columns: int) -> str:
@@ -344,10 +350,7 @@ def measure(
     """Write, run and synthesize one design."""
     with tempfile.TemporaryDirectory() as name:
         folder, begin = Path(name), time.perf_counter()
-        if tool == "hwgen":
-            design = hwgen(weights, thresholds, folder, AdderTarget(family=plan))
-        else:
-            design = PEERS_AND_NAIVE[tool](weights, thresholds, folder)
+        design = tools(plan)[tool](weights, thresholds, folder)
         seconds = time.perf_counter() - begin
         equal = is_equal(design, weights, folder)
         lut, ff = resources(design, family, folder)

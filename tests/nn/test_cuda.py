@@ -139,7 +139,6 @@ def test_a_float_model_is_prepared_and_calibrated_where_it_is(method):
         assert (found - model(batches[0])).abs().max() < 0.2
 
 
-@pytest.mark.skipif(not distributed.is_nccl_available(), reason="PyTorch without NCCL")
 def test_collectives_take_what_lies_on_the_gpu(tmp_path):
     """NCCL moves tensors of GPUs only; one process is enough for it to refuse others."""
     model, batches = float_model(), [batch()[0] for _ in range(3)]
